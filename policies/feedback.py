@@ -1,0 +1,95 @@
+"""What training tells a policy about one step."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[np.float64]
+LN2 = float(np.log(2.0))
+
+
+class Signal(enum.StrEnum):
+    """What a decision can ask the trainer to measure. Training losses come unasked and free."""
+
+    VALIDATION_LOSS = "validation_loss"
+    GRADIENT_ALIGNMENT = "gradient_alignment"
+    GRADIENT_NOISE = "gradient_noise"
+    REFERENCE_LOSS = "reference_loss"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feedback:
+    """One step's batch as a policy sees it; k domains, n sequences in the global batch.
+
+    The per-domain numbers leave out sequences whose loss was not finite; ``dropped`` counts them.
+
+    Attributes:
+        step: The optimiser step whose batch this is, from 0.
+        weights: The mixture in force when the batch was drawn, shape (k,).
+        counts: Sequences drawn of each domain, shape (k,): the realised propensities.
+        epochs: How often each domain's unique tokens had been read after this batch, shape (k,).
+        sequence_domain: Domain of each sequence, shape (n,), integers.
+        sequence_loss: Summed loss of each sequence in nats, shape (n,); NaN or infinite as it came.
+        sequence_tokens: Tokens predicted in each sequence, shape (n,).
+        sequence_bytes: UTF-8 bytes those tokens stand for, shape (n,).
+        signals: What the decision asked for, by signal.
+    """
+
+    step: int
+    weights: Array
+    counts: NDArray[np.int64]
+    epochs: Array
+    sequence_domain: NDArray[np.int64]
+    sequence_loss: Array
+    sequence_tokens: Array
+    sequence_bytes: Array
+    signals: Mapping[Signal, Any] = field(default_factory=dict)
+
+    @property
+    def num_domains(self) -> int:
+        return len(self.weights)
+
+    @property
+    def finite(self) -> NDArray[np.bool_]:
+        """Which sequences have a usable loss, shape (n,)."""
+        return np.isfinite(self.sequence_loss)
+
+    def sum_by_domain(self, values: Array) -> Array:
+        """Sum one number per sequence into one per domain, non-finite losses left out: (k,)."""
+        use = self.finite
+        sums = np.bincount(self.sequence_domain[use], values[use], self.num_domains)
+        return sums.astype(np.float64)
+
+    @property
+    def dropped(self) -> NDArray[np.int64]:
+        """Sequences of each domain whose loss was NaN or infinite, shape (k,)."""
+        return np.bincount(self.sequence_domain[~self.finite], minlength=self.num_domains)
+
+    @property
+    def tokens(self) -> Array:
+        """Tokens behind each domain's loss, shape (k,)."""
+        return self.sum_by_domain(self.sequence_tokens)
+
+    @property
+    def loss(self) -> Array:
+        """Mean training loss of each domain in nats per token, shape (k,); NaN where none."""
+        return ratio(self.sum_by_domain(self.sequence_loss), self.tokens)
+
+    @property
+    def bits_per_byte(self) -> Array:
+        """Training loss of each domain in bits per byte of text, shape (k,); NaN where none."""
+        nats = self.sum_by_domain(self.sequence_loss)
+        return ratio(nats, LN2 * self.sum_by_domain(self.sequence_bytes))
+
+
+def ratio(numerator: Array, denominator: Array) -> Array:
+    """Elementwise quotient, NaN where the denominator is not positive."""
+    quotient = np.full(len(numerator), np.nan)
+    np.divide(numerator, denominator, out=quotient, where=denominator > 0)
+    return quotient

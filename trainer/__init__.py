@@ -1,0 +1,1 @@
+"""The Lightning training loop that asks a mixing policy at every optimiser step."""
