@@ -1,0 +1,65 @@
+"""The ``glotmix`` command."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+TRAINING = ("fit", "validate", "test")
+TOOLS = {
+    "prepare": ("mixer.prepare", "prepare", "turn a folder of text into token shards"),
+    "manifest": ("mixer.adopt", "adopt", "describe Megatron shards that were made elsewhere"),
+    "verify": ("mixer.adopt", "verify", "compare the shards of a corpus with its checksums"),
+    "stories": ("mixer.stories", "write_corpus", "write the small built-in multilingual corpus"),
+    "show": ("trainer.table", "show", "print the table of one or several runs"),
+}
+_HELP = {
+    "fit": "train a model with a mixing policy",
+    "validate": "evaluate a checkpoint on the validation split",
+    "test": "evaluate a checkpoint on the test split",
+} | {name: text for name, (_, _, text) in TOOLS.items()}
+
+
+def usage() -> str:
+    """What `glotmix --help` prints."""
+    width = max(map(len, _HELP))
+    commands = "\n".join(f"  {name.ljust(width)}  {text}" for name, text in _HELP.items())
+    return (
+        "usage: glotmix COMMAND ...\n\nDecides, while a multilingual language model trains, how "
+        f"much of each language it sees next.\n\n{commands}\n\n"
+        "glotmix COMMAND --help tells what a command takes."
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command; what a user can mend is told in one line, without a traceback."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help"):
+        print(usage())
+        return
+    command = words[0]
+    if command not in _HELP:
+        sys.exit(f"glotmix: no command {command!r}; there are {', '.join(_HELP)}")
+    try:
+        _run(command, words)
+    except ValueError as error:
+        sys.exit(f"glotmix {command}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(f"glotmix {command}: interrupted")
+
+
+def _run(command: str, words: list[str]) -> None:
+    # Imported late: `glotmix prepare` needs neither torch nor lightning, which take seconds.
+    if command in TRAINING:
+        import_module("trainer.fit").run(None if words == sys.argv[1:] else words)
+        return
+    from jsonargparse import auto_cli
+
+    module, name, _ = TOOLS[command]
+    function: Callable[..., object] = getattr(import_module(module), name)
+    auto_cli(function, args=words[1:], as_positional=True, prog=f"glotmix {command}")
+
+
+if __name__ == "__main__":
+    main()

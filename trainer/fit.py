@@ -1,0 +1,200 @@
+"""``glotmix fit``, ``validate`` and ``test``: LightningCLI with a policy and a run folder."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from policies import Policy, load_policies
+from trainer.dashboard import DashboardCallback
+from trainer.data import CorpusDataModule
+from trainer.evaluating import EvaluationCallback
+from trainer.generators import GeneratorCallback
+from trainer.mixing import MixingCallback
+from trainer.module import LanguageModel
+from trainer.progress import MixtureProgressBar
+from trainer.results import ResultsCallback
+from trainer.summary import FILE_NAME, SummaryCallback
+
+# Lightning calls this part of torch in its old way; nothing a user could do about it.
+_LEAF_SPEC = r"`isinstance\(treespec, LeafSpec\)` is deprecated"
+
+_CHECKPOINT_DEFAULTS = {
+    "checkpoint.filename": "{step}",
+    "checkpoint.every_n_train_steps": 500,
+    "checkpoint.save_top_k": 1,
+    "checkpoint.enable_version_counter": False,
+}
+_TRAINER_DEFAULTS = {
+    # A mixture has no epochs: steps bound the run, and validation counts steps.
+    "max_epochs": -1,
+    "check_val_every_n_epoch": None,
+    "num_sanity_val_steps": 0,
+    "use_distributed_sampler": False,
+    "log_every_n_steps": 10,
+}
+
+
+class GlotmixCLI(LightningCLI):
+    """LightningCLI with ``policy``, ``prior``, ``target``, ``run_dir`` and ``checkpoint`` on top.
+
+    The configuration is the only source of settings: a checkpoint is state.
+    """
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument(
+            "--run_dir", type=Path, required=True, help="Folder of the run: all it writes."
+        )
+        parser.add_subclass_arguments(
+            Policy, "policy", required=True, help="The rule that decides the mixture."
+        )
+        parser.add_subclass_arguments(
+            Policy,
+            "prior",
+            required=False,
+            help="Static policy whose mixture learning policies start from (default: UniMax).",
+        )
+        parser.add_argument(
+            "--target",
+            type=dict[str, float] | None,
+            default=None,
+            help="How much each domain counts in the end, by name (default: all the same).",
+        )
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.set_defaults(_CHECKPOINT_DEFAULTS)
+        parser.link_arguments("run_dir", "checkpoint.dirpath", compute_fn=_checkpoints)
+        parser.link_arguments("seed_everything", "data.seed", compute_fn=_whole_seed)
+        parser.link_arguments("seed_everything", "model.seed", compute_fn=_whole_seed)
+
+    def _parse_ckpt_path(self) -> None:
+        """Leave the configuration alone: the checkpoint's hyper-parameters do not override it."""
+
+    def before_instantiate_classes(self) -> None:
+        config = self.config[self.subcommand]
+        if config.get("ckpt_path") == "last":
+            config["ckpt_path"] = str(newest_checkpoint(config["run_dir"]))
+        elif self.subcommand == "fit" and config.get("ckpt_path") is None:
+            refuse_used_folder(config["run_dir"])
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        config = self.config_init[self.subcommand]
+        run_dir = Path(config["run_dir"])
+        mixing = MixingCallback(
+            config["policy"],
+            config.get("prior"),
+            config["target"],
+            seed=_whole_seed(config["seed_everything"]),
+        )
+        evaluation = EvaluationCallback()
+        extra: list[Callback] = [
+            mixing,
+            evaluation,
+            GeneratorCallback(),
+            DashboardCallback(mixing, evaluation),
+            SummaryCallback(run_dir, mixing, evaluation),
+            ResultsCallback(run_dir, evaluation),
+        ]
+        if config["trainer"].get("enable_progress_bar") is not False:
+            extra.append(MixtureProgressBar(mixing))
+        if config["trainer"].get("logger") is None:
+            resumed = config.get("ckpt_path") if self.subcommand == "fit" else None
+            kwargs["logger"] = tensorboard(run_dir, None if resumed is None else Path(resumed))
+        # Ours first: checkpoints and charts must see the policy after its update.
+        kwargs["callbacks"] = [*extra, *(config["trainer"].get("callbacks") or [])]
+        return super().instantiate_trainer(**kwargs)
+
+
+def tensorboard(run_dir: Path, resumed: Path | None) -> TensorBoardLogger:
+    """A logger that writes into the run's folder itself."""
+    # Charts of a resumed run must not show what came after its checkpoint.
+    purge: dict[str, Any] = {} if resumed is None else {"purge_step": steps_done(resumed) + 1}
+    return TensorBoardLogger(
+        run_dir.parent, name=run_dir.name, version="", default_hp_metric=False, **purge
+    )
+
+
+def run(words: list[str] | None) -> None:
+    """Run ``fit``, ``validate`` or ``test``, with these words or the command line's own.
+
+    Raises:
+        ValueError: Something in the configuration, the corpus or the checkpoint is unusable.
+    """
+    load_policies()
+    warnings.filterwarnings("ignore", message=_LEAF_SPEC)
+    torch.set_float32_matmul_precision("high")
+    GlotmixCLI(
+        LanguageModel,
+        CorpusDataModule,
+        save_config_callback=SaveConfigCallback,
+        save_config_kwargs={"overwrite": True},
+        trainer_defaults=_TRAINER_DEFAULTS,
+        seed_everything_default=0,
+        auto_configure_optimizers=False,
+        args=words,
+    )
+
+
+def refuse_used_folder(run_dir: Path) -> None:
+    """Refuse to write a new run over an old one.
+
+    Raises:
+        ValueError: The folder holds a run.
+    """
+    if list(_checkpoint_files(run_dir)) or (run_dir / FILE_NAME).exists():
+        raise ValueError(
+            f"run_dir {run_dir} holds a run already; go on with it by --ckpt_path last, or name "
+            "another folder"
+        )
+
+
+def newest_checkpoint(run_dir: Path) -> Path:
+    """The checkpoint of a run with the most steps.
+
+    Raises:
+        ValueError: The run has none.
+    """
+    found = sorted(_checkpoint_files(run_dir))
+    if not found:
+        raise ValueError(
+            f"ckpt_path last: {_checkpoints(run_dir)} holds no checkpoint; start the run without it"
+        )
+    return found[-1][1]
+
+
+def _checkpoint_files(run_dir: Path) -> list[tuple[int, Path]]:
+    paths = _checkpoints(run_dir).glob("*.ckpt")
+    steps = [(re.search(r"step=(\d+)", path.name), path) for path in paths]
+    return [(int(match[1]), path) for match, path in steps if match]
+
+
+def steps_done(checkpoint: Path) -> int:
+    """Optimiser steps behind a checkpoint.
+
+    Raises:
+        ValueError: The file is no checkpoint.
+    """
+    try:
+        content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+        return int(content["global_step"])
+    except Exception as error:
+        raise ValueError(
+            f"ckpt_path {checkpoint} is not a checkpoint of glotmix: {error}"
+        ) from error
+
+
+def _checkpoints(run_dir: Path) -> Path:
+    return Path(run_dir) / "checkpoints"
+
+
+def _whole_seed(seed: bool | int) -> int:
+    if isinstance(seed, bool):
+        raise ValueError(f"seed_everything must be a whole number, got {seed}")
+    return seed

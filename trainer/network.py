@@ -1,0 +1,151 @@
+"""A Hugging Face causal language model that answers with one loss per sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+import transformers
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+# Logits of more elements than this are computed in slices and computed again for the backward
+# pass: 2**27 float32 logits take 512 MiB, and a wide multilingual vocabulary soon needs more.
+_LARGEST_LOGITS = 2**27
+
+
+class SequenceLossNetwork(nn.Module):
+    """Body and head of a causal language model, and the cross entropy between.
+
+    Shapes: B sequences of T predicted tokens, vocabulary V.
+
+    Args:
+        model: A ``transformers`` causal language model whose logits are its head applied to its
+            body's last hidden state.
+    """
+
+    def __init__(self, model: transformers.PreTrainedModel) -> None:
+        super().__init__()
+        self.model = model
+
+    @property
+    def vocab_size(self) -> int:
+        return num_embeddings(self.model)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Summed cross entropy of each sequence in nats, float32 (B,), for tokens (B, T + 1)."""
+        inputs, targets = tokens[:, :-1], tokens[:, 1:]
+        hidden = self.model.base_model(input_ids=inputs, use_cache=False).last_hidden_state
+        sequences_at_once = max(1, _LARGEST_LOGITS // (targets.shape[1] * self.vocab_size))
+        if sequences_at_once >= len(tokens):
+            return self._losses(hidden, targets)
+        slices = zip(hidden.split(sequences_at_once), targets.split(sequences_at_once), strict=True)
+        return torch.cat(
+            [checkpoint(self._losses, *slice_, use_reentrant=False) for slice_ in slices]
+        )
+
+    def _losses(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        logits = self.model.get_output_embeddings()(hidden).float()
+        losses = functional.cross_entropy(logits.transpose(1, 2), targets, reduction="none")
+        return losses.sum(dim=1)
+
+    def check_head(self) -> None:
+        """Refuse models that do more to their logits than apply the head to the last hidden state.
+
+        Raises:
+            ValueError: The model's own logits differ from ours, by soft-capping or scaling, say.
+        """
+        tokens = torch.arange(8, device=self.model.device)[None] % self.vocab_size
+        was_training = self.model.training
+        self.model.eval()
+        with torch.no_grad():
+            own = self.model(input_ids=tokens, use_cache=False).logits
+            body = self.model.base_model(input_ids=tokens, use_cache=False).last_hidden_state
+            ours = self.model.get_output_embeddings()(body)
+        self.model.train(was_training)
+        if not torch.allclose(own, ours, rtol=1e-3, atol=1e-4):
+            raise ValueError(
+                f"architecture {self.model.config.model_type!r} changes its logits after the head "
+                "(soft-capping or scaling), which per-sequence losses do not reproduce; choose "
+                "another one, such as llama, qwen3 or gpt_neox"
+            )
+
+
+def build_network(
+    *,
+    architecture: str,
+    config: Mapping[str, Any],
+    pretrained: Path | None,
+    vocab_size: int,
+    sequence_length: int,
+    seed: int,
+) -> SequenceLossNetwork:
+    """A network from a configuration, or from a folder that ``from_pretrained`` opens.
+
+    Args:
+        architecture: A ``model_type`` of ``transformers``, such as ``llama``.
+        config: Settings of that architecture's configuration class.
+        pretrained: A folder with weights to start from; architecture and config are then its own.
+        vocab_size: Token ids are below it; embeddings are padded to a multiple of 64.
+        sequence_length: Longest sequence the model must take.
+        seed: Seed of the initial weights.
+
+    Raises:
+        ValueError: The architecture is unknown, a setting is not one of its settings, or the
+            pretrained vocabulary is too small.
+    """
+    padded = -(-vocab_size // 64) * 64
+    if pretrained is not None:
+        model = _load(pretrained)
+        rows = num_embeddings(model)
+        if rows < vocab_size:
+            raise ValueError(
+                f"model.pretrained {pretrained} knows {rows} tokens, the corpus uses {vocab_size}; "
+                "prepare the corpus with that model's tokenizer"
+            )
+    else:
+        settings = {
+            "vocab_size": padded,
+            "max_position_embeddings": sequence_length,
+            "tie_word_embeddings": True,
+            **config,
+        }
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = transformers.AutoModelForCausalLM.from_config(
+                _configuration(architecture, settings)
+            )
+    network = SequenceLossNetwork(model)
+    network.check_head()
+    return network
+
+
+def num_embeddings(model: transformers.PreTrainedModel) -> int:
+    """Rows of the input embedding: the vocabulary, padding included."""
+    return len(cast(Tensor, model.get_input_embeddings().weight))
+
+
+def _load(folder: Path) -> transformers.PreTrainedModel:
+    if not (folder / "config.json").is_file():
+        raise ValueError(f"model.pretrained must be a folder with config.json, got {folder}")
+    return transformers.AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, local_files_only=True, use_safetensors=True
+    )
+
+
+def _configuration(architecture: str, settings: Mapping[str, Any]) -> transformers.PretrainedConfig:
+    try:
+        known = transformers.AutoConfig.for_model(architecture)
+    except ValueError as error:
+        raise ValueError(
+            f"model.architecture {architecture!r} is no model_type of transformers "
+            f"{transformers.__version__}; use llama, qwen3, gpt_neox, ..."
+        ) from error
+    if unknown := [name for name in settings if not hasattr(known, name)]:
+        raise ValueError(
+            f"model.config has settings that {architecture!r} does not know: {', '.join(unknown)}"
+        )
+    return transformers.AutoConfig.for_model(architecture, **settings)

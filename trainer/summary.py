@@ -1,0 +1,107 @@
+"""What a run came to: ``summary.json`` in its folder, and a table of one or several runs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from trainer.evaluating import EvaluationCallback, HeldOut
+from trainer.mixing import MixingCallback
+
+FILE_NAME = "summary.json"
+_FORMAT = "glotmix-run"
+
+
+class SummaryCallback(Callback):
+    """Writes ``summary.json`` at every validation and at the end of training.
+
+    Args:
+        folder: The run's folder.
+        mixing: Knows what was trained on.
+        evaluation: Knows the held-out losses.
+    """
+
+    def __init__(
+        self, folder: Path, mixing: MixingCallback, evaluation: EvaluationCallback
+    ) -> None:
+        self._folder, self._mixing, self._evaluation = folder, mixing, evaluation
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self._write(trainer, finished=False)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._write(trainer, finished=True)
+
+    def _write(self, trainer: Trainer, *, finished: bool) -> None:
+        if not trainer.is_global_zero:
+            return
+        mixing, totals = self._mixing, self._mixing.totals
+        weights, epochs = mixing.mixture_now()
+        columns = {
+            "tokens": totals.tokens,
+            "epochs": epochs,
+            "mean_weight": totals.mean_weights,
+            "weight": weights,
+            "train_bits_per_byte": totals.smooth,
+        }
+        if self._evaluation.validation is not None:
+            columns |= _held_out_columns("validation", self._evaluation.validation)
+        document = {
+            "format": _FORMAT,
+            "policy": type(mixing.policy).__qualname__,
+            "step": trainer.global_step,
+            "max_steps": trainer.max_steps,
+            "finished": finished,
+            "domains": by_domain(mixing.names, columns),
+        }
+        write_json(self._folder / FILE_NAME, document)
+
+
+def _held_out_columns(split: str, result: HeldOut) -> dict[str, Any]:
+    return {
+        f"{split}_bits_per_byte": result.bits_per_byte,
+        f"{split}_standard_error": result.standard_error,
+    }
+
+
+def by_domain(names: Sequence[str], columns: dict[str, Any]) -> dict[str, dict[str, float | None]]:
+    """Columns of numbers per domain as one record per domain; what is not finite becomes None."""
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+    return {
+        name: {
+            key: value if math.isfinite(value) else None
+            for key, value in zip(columns, row, strict=True)
+        }
+        for name, row in zip(names, rows, strict=True)
+    }
+
+
+def write_json(path: Path, document: dict[str, Any]) -> None:
+    """Write in one step: a reader sees the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(document, indent=1, ensure_ascii=False), encoding="utf-8")
+    partial.replace(path)
+
+
+def load_summary(folder: Path) -> dict[str, Any]:
+    """Read a run's summary.
+
+    Raises:
+        ValueError: The folder holds no run, or none that got as far as a validation.
+    """
+    path = folder / FILE_NAME
+    if not path.is_file():
+        raise ValueError(
+            f"{folder} holds no {FILE_NAME}; it is written at a run's first validation"
+        )
+    document = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(document, dict) or document.get("format") != _FORMAT:
+        raise ValueError(f"{path} is not the summary of a run")
+    return document
