@@ -189,15 +189,35 @@ class Mixture:
         debt: Weights = self._owed + self._in_force * self.batch_size - self._counts
         return debt
 
-    def state_dict(self) -> dict[str, Any]:
-        """All that is needed to go on: a few plain numbers per domain, the same on every rank."""
-        if self._micro == self._num_micro:
-            self._finish_step()
+    @property
+    def signature(self) -> dict[str, Any]:
+        """What a state must have been taken with to be continued here."""
         return {
             "version": STATE_VERSION,
             "names": list(self.names),
             "num_sequences": self._sizes.tolist(),
             "batch_size": self.batch_size,
+        }
+
+    def check_signature(self, other: Mapping[str, Any]) -> None:
+        """Refuse the signature of a mixture whose batches cannot be continued here.
+
+        Raises:
+            ValueError: It is of another corpus, sequence length or batch size.
+        """
+        for field, own in self.signature.items():
+            if other[field] != own:
+                raise ValueError(
+                    f"the checkpoint's mixture has another {field}: {other[field]} instead of "
+                    f"{own}; resume with the corpus and data settings it was made with"
+                )
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that is needed to go on: a few plain numbers per domain, the same on every rank."""
+        if self._micro == self._num_micro:
+            self._finish_step()
+        return {
+            "signature": self.signature,
             "step": self.step,
             "micro": self._micro,
             "weights": self._weights.tolist(),
@@ -210,21 +230,11 @@ class Mixture:
         """Go on where ``state`` was taken, with any number of ranks and micro-batches.
 
         Raises:
-            ValueError: The state is of another corpus, sequence length or batch size, or was taken
-                between the micro-batches of a step that is now cut otherwise.
+            ValueError: The state is of another mixture, or was taken between the micro-batches of
+                a step that is now cut otherwise.
         """
-        for field, own in (
-            ("version", STATE_VERSION),
-            ("names", list(self.names)),
-            ("num_sequences", self._sizes.tolist()),
-            ("batch_size", self.batch_size),
-        ):
-            if state[field] != own:
-                raise ValueError(
-                    f"the checkpoint's mixture has another {field}: {state[field]} instead of "
-                    f"{own}; resume with the corpus and data settings it was made with"
-                )
-        if state["micro"] >= max(self._num_micro, 1):
+        self.check_signature(state["signature"])
+        if state["micro"] >= self._num_micro:
             raise ValueError(
                 f"the checkpoint was taken after micro-batch {state['micro']} of a step, which now "
                 f"has {self._num_micro}; resume with the same gradient accumulation"

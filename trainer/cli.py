@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib import import_module
 
 TRAINING = ("fit", "validate", "test")
@@ -32,9 +32,9 @@ def usage() -> str:
     )
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command; what a user can mend is told in one line, without a traceback."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+def main() -> None:
+    """Run the command that the command line names; a user's mistake is told in one line."""
+    words = sys.argv[1:]
     if not words or words[0] in ("-h", "--help"):
         print(usage())
         return
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(command: str, words: list[str]) -> None:
     # Imported late: `glotmix prepare` needs neither torch nor lightning, which take seconds.
     if command in TRAINING:
-        import_module("trainer.fit").run(None if words == sys.argv[1:] else words)
+        import_module("trainer.fit").run()
         return
     from jsonargparse import auto_cli
 

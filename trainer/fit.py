@@ -24,8 +24,12 @@ from trainer.progress import MixtureProgressBar
 from trainer.results import ResultsCallback
 from trainer.summary import FILE_NAME, SummaryCallback
 
-# Lightning calls this part of torch in its old way; nothing a user could do about it.
-_LEAF_SPEC = r"`isinstance\(treespec, LeafSpec\)` is deprecated"
+# Warnings that no user could do anything about: Lightning's own use of torch, and a resumed run
+# finding the checkpoints it goes on from.
+_NOISE = (
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+    r"Checkpoint directory .* exists and is not empty",
+)
 
 _CHECKPOINT_DEFAULTS = {
     "checkpoint.filename": "{step}",
@@ -121,14 +125,15 @@ def tensorboard(run_dir: Path, resumed: Path | None) -> TensorBoardLogger:
     )
 
 
-def run(words: list[str] | None) -> None:
-    """Run ``fit``, ``validate`` or ``test``, with these words or the command line's own.
+def run() -> None:
+    """Run ``fit``, ``validate`` or ``test``, as the command line says.
 
     Raises:
         ValueError: Something in the configuration, the corpus or the checkpoint is unusable.
     """
     load_policies()
-    warnings.filterwarnings("ignore", message=_LEAF_SPEC)
+    for message in _NOISE:
+        warnings.filterwarnings("ignore", message=message)
     torch.set_float32_matmul_precision("high")
     GlotmixCLI(
         LanguageModel,
@@ -138,7 +143,6 @@ def run(words: list[str] | None) -> None:
         trainer_defaults=_TRAINER_DEFAULTS,
         seed_everything_default=0,
         auto_configure_optimizers=False,
-        args=words,
     )
 
 

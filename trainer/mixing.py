@@ -51,7 +51,6 @@ class MixingCallback(Callback):
         self.names: tuple[str, ...] = ()
         self.invalid_decisions = 0
         self._state: State = None
-        self._restored: dict[str, Any] | None = None
         self._pending: PendingFeedback | Feedback | None = None
         self._parts: list[Any] = []
 
@@ -102,8 +101,6 @@ class MixingCallback(Callback):
         return dataclasses.replace(task, prior=checked)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self._restored is not None:
-            self._restore(self._restored)
         self._decide(trainer.global_step)
 
     def _decide(self, step: int) -> None:
@@ -169,7 +166,7 @@ class MixingCallback(Callback):
         """The policy's state and the feedback it has not heard yet, the same on every rank."""
         return {
             "policy": type(self.policy).__qualname__,
-            "names": list(self.names),
+            "mixture": self._mixture.signature,
             "state": to_plain(self._state),
             "pending": None if self._pending is None else feedback_document(self._waiting()),
             "totals": self.totals.state_dict(),
@@ -177,18 +174,16 @@ class MixingCallback(Callback):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._restored = state_dict
-
-    def _restore(self, document: dict[str, Any]) -> None:
+        # Checked here, before Lightning touches the loader: errors raised later lose their text.
+        self._mixture.check_signature(state_dict["mixture"])
         own = type(self.policy).__qualname__
-        if document["policy"] != own:
+        if state_dict["policy"] != own:
             raise ValueError(
-                f"the checkpoint was made with policy {document['policy']}, the configuration "
+                f"the checkpoint was made with policy {state_dict['policy']}, the configuration "
                 f"names {own}; resume with the policy it was made with"
             )
-        self._state = restore(self._state, document["state"])
-        pending = document["pending"]
+        self._state = restore(self._state, state_dict["state"])
+        pending = state_dict["pending"]
         self._pending = None if pending is None else feedback_from_document(pending)
-        self.totals.load_state_dict(document["totals"])
-        self.invalid_decisions = document["invalid_decisions"]
-        self._restored = None
+        self.totals.load_state_dict(state_dict["totals"])
+        self.invalid_decisions = state_dict["invalid_decisions"]

@@ -1,0 +1,14 @@
+from pathlib import Path
+
+import pytest
+import torch
+from corpora import write_corpus
+
+# One thread everywhere, so that runs in this process and in others add in the same order.
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with three domains of 20 to 1 in size, byte tokens, all splits."""
+    return write_corpus(tmp_path_factory.mktemp("corpus"))
