@@ -1,1 +1,31 @@
 """Mixing policies: feedback from training in, the weights of the next batch out. numpy only."""
+
+from policies.feedback import Feedback, Signal
+from policies.fixed import Fixed
+from policies.policy import Array, Decision, Policy, State, Task
+from policies.proportional import Proportional
+from policies.registry import load_policies
+from policies.state import restore, to_plain
+from policies.temperature import Temperature
+from policies.ucb import UCB
+from policies.uniform import Uniform
+from policies.unimax import UniMax
+
+__all__ = [
+    "UCB",
+    "Array",
+    "Decision",
+    "Feedback",
+    "Fixed",
+    "Policy",
+    "Proportional",
+    "Signal",
+    "State",
+    "Task",
+    "Temperature",
+    "UniMax",
+    "Uniform",
+    "load_policies",
+    "restore",
+    "to_plain",
+]

@@ -82,6 +82,11 @@ class Feedback:
         return ratio(self.sum_by_domain(self.sequence_loss), self.tokens)
 
     @property
+    def sequence_bits_per_byte(self) -> Array:
+        """Loss of each sequence in bits per byte of its text, shape (n,); NaN without bytes."""
+        return ratio(self.sequence_loss, LN2 * self.sequence_bytes)
+
+    @property
     def bits_per_byte(self) -> Array:
         """Training loss of each domain in bits per byte of text, shape (k,); NaN where none."""
         nats = self.sum_by_domain(self.sequence_loss)
@@ -91,5 +96,6 @@ class Feedback:
 def ratio(numerator: Array, denominator: Array) -> Array:
     """Elementwise quotient, NaN where the denominator is not positive."""
     quotient = np.full(len(numerator), np.nan)
-    np.divide(numerator, denominator, out=quotient, where=denominator > 0)
+    with np.errstate(over="ignore"):  # A diverged loss may overflow: infinity says so by itself.
+        np.divide(numerator, denominator, out=quotient, where=denominator > 0)
     return quotient

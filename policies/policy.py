@@ -17,10 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.feedback import Feedback, Signal
+from policies.simplex import check_weights
 
 Array: TypeAlias = NDArray[np.float64]
 State: TypeAlias = Any
-"""A NamedTuple whose fields are numpy arrays or Python numbers."""
+"""A NamedTuple whose fields are numpy arrays, Python numbers, or such NamedTuples again.
+
+Fields, shapes and number types stay what they were before the first step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +55,12 @@ class Task:
             shape = getattr(self, field).shape
             if shape != (len(self.names),):
                 raise ValueError(f"{field} must have shape ({len(self.names)},), got {shape}")
+        if len(set(self.names)) != len(self.names):
+            raise ValueError("names must be different from each other")
+        if not (np.isfinite(self.unique_tokens) & (self.unique_tokens > 0)).all():
+            raise ValueError("unique_tokens must be positive and finite: no text, no domain")
+        check_weights(self.prior, self.names, "prior")
+        check_weights(self.target, self.names, "target")
 
     @property
     def num_domains(self) -> int:

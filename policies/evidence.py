@@ -1,0 +1,75 @@
+"""How far domains differ beyond what noise explains."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from policies.discounted import Moments, fraction
+from policies.policy import Array
+
+# Rewards in bits per byte that differ by less, and parts of a sum that are smaller, are rounding.
+RESOLUTION = 1e-9
+
+
+class Scores(NamedTuple):
+    """Domains compared.
+
+    Attributes:
+        score: Standardised, shrunken difference of each domain from the mean one, shape (k,).
+        strength: Which part of the spread between domains is not noise, in [0, 1).
+    """
+
+    score: Array
+    strength: float
+
+
+def shrunken_scores(mean: Array, moments: Moments) -> Scores:
+    """Empirical Bayes scores of the domains' means in a one-way random-effects model.
+
+    With means m_j of n_j values, the pooled variance s^2 within domains and the domains' squared
+    standard errors se_j^2, the variance V between domains is the two-step moment estimate of
+    DerSimonian and Kacker (2007, Contemporary Clinical Trials 28): for weights a_j
+
+        T^2 = sum_j a_j (m_j - m_a)^2 / D                          spread of the means
+        N^2 = (sum_j a_j se_j^2 - sum_j a_j^2 se_j^2 / A) / D      what noise alone gives
+        V   = max(0, T^2 - N^2),    A = sum_j a_j,    D = A - sum_j a_j^2 / A,
+
+    first with a_j = n_j, then with a_j = n_j / (V n_j + s^2). The score of a domain is
+
+        score_j = n_j V / (n_j V + s^2) * (m_j - m_a) / T:
+
+    its standardised mean, times the part of it to be believed. With equal counts this is
+    ``B (m_j - mean) / sd`` with the shrinkage factor ``B = max(0, 1 - se^2 / sd^2)``. A domain
+    without values scores zero, and so do all where the spread is no wider than noise. Scores change
+    neither with the unit of the values nor with a constant added to all of them, as long as there
+    is more to compare than rounding errors.
+
+    Args:
+        mean: Mean of each domain, shape (k,); the moments' own, or corrected for something.
+        moments: Counts and scatter of the values behind the means.
+    """
+    number, total = moments.number, float(moments.number.sum())
+    none = Scores(np.zeros_like(number), 0.0)
+    freedom = total - float(fraction(moments.square_number, number).sum())
+    if freedom <= RESOLUTION * total:
+        return none
+    variance = float(moments.scatter.sum()) / freedom
+    squared_error = variance * fraction(moments.square_number, number**2)
+    between, weight = 0.0, number
+    for _ in range(2):
+        if between > 0:
+            weight = fraction(number, between * number + variance)
+        whole = float(weight.sum())
+        effective = whole - float(weight @ weight) / whole
+        if effective <= RESOLUTION * whole:
+            return none
+        deviation = mean - float(weight @ mean) / whole
+        spread = float(weight @ deviation**2) / effective
+        noise = float(weight @ squared_error - weight**2 @ squared_error / whole) / effective
+        between = spread - noise
+        if between <= 0 or spread <= RESOLUTION**2:
+            return none
+    believed = fraction(between * number, between * number + variance)
+    return Scores(believed * deviation / np.sqrt(spread), between / spread)
