@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from argparse import ArgumentParser
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 
 TRAINING = ("fit", "validate", "test")
 TOOLS = {
@@ -12,12 +14,12 @@ TOOLS = {
     "manifest": ("mixer.adopt", "adopt", "describe Megatron shards that were made elsewhere"),
     "verify": ("mixer.adopt", "verify", "compare the shards of a corpus with its checksums"),
     "stories": ("mixer.stories", "write_corpus", "write the small built-in multilingual corpus"),
-    "show": ("trainer.table", "show", "print the table of one or several runs"),
 }
 _HELP = {
     "fit": "train a model with a mixing policy",
     "validate": "evaluate a checkpoint on the validation split",
     "test": "evaluate a checkpoint on the test split",
+    "show": "print the table of one or several runs",
 } | {name: text for name, (_, _, text) in TOOLS.items()}
 
 
@@ -54,11 +56,26 @@ def _run(command: str, words: list[str]) -> None:
     if command in TRAINING:
         import_module("trainer.fit").run()
         return
-    from jsonargparse import auto_cli
-
+    if command == "show":
+        parser = ArgumentParser(prog="glotmix show", description="Print runs side by side.")
+        parser.add_argument("runs", nargs="+", type=Path, help="folders of runs")
+        import_module("trainer.table").show(parser.parse_args(words[1:]).runs)
+        return
     module, name, _ = TOOLS[command]
-    function: Callable[..., object] = getattr(import_module(module), name)
-    auto_cli(function, args=words[1:], as_positional=True, prog=f"glotmix {command}")
+    _call(getattr(import_module(module), name), f"glotmix {command}", words[1:])
+
+
+def _call(function: Callable[..., object], prog: str, words: list[str]) -> None:
+    """Call a function with command-line words: its first parameter by place, the rest by name."""
+    import docstring_parser
+    import jsonargparse
+
+    documentation = docstring_parser.parse(function.__doc__ or "")
+    first = documentation.params[0]
+    parser = jsonargparse.ArgumentParser(prog=prog, description=documentation.short_description)
+    parser.add_argument(first.arg_name, type=Path, help=first.description)
+    parser.add_function_arguments(function, skip={first.arg_name}, as_group=False)
+    function(**parser.parse_args(words))
 
 
 if __name__ == "__main__":

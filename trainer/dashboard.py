@@ -58,7 +58,8 @@ class DashboardCallback(Callback):
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         result = self._evaluation.validation
-        if result is not None and trainer.is_global_zero and not trainer.sanity_checking:
+        fitting = trainer.state.fn == "fit" and not trainer.sanity_checking
+        if result is not None and fitting and trainer.is_global_zero:
             _log(trainer, self._held_out(result), result.step)
 
     def _training(self, trainer: Trainer) -> dict[str, float]:

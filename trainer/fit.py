@@ -17,6 +17,7 @@ from policies import Policy, load_policies
 from trainer.dashboard import DashboardCallback
 from trainer.data import CorpusDataModule
 from trainer.evaluating import EvaluationCallback
+from trainer.export import ModelExportCallback
 from trainer.generators import GeneratorCallback
 from trainer.mixing import MixingCallback
 from trainer.module import LanguageModel
@@ -105,6 +106,7 @@ class GlotmixCLI(LightningCLI):
             DashboardCallback(mixing, evaluation),
             SummaryCallback(run_dir, mixing, evaluation),
             ResultsCallback(run_dir, evaluation),
+            ModelExportCallback(run_dir / "model"),
         ]
         if config["trainer"].get("enable_progress_bar") is not False:
             extra.append(MixtureProgressBar(mixing))

@@ -174,6 +174,8 @@ class MixingCallback(Callback):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        if self._state is None:  # Evaluation needs no policy.
+            return
         # Checked here, before Lightning touches the loader: errors raised later lose their text.
         self._mixture.check_signature(state_dict["mixture"])
         own = type(self.policy).__qualname__

@@ -58,13 +58,20 @@ class SequenceLossNetwork(nn.Module):
         Raises:
             ValueError: The model's own logits differ from ours, by soft-capping or scaling, say.
         """
+        hidden: list[Tensor] = []
+
+        def enlarge(module: nn.Module, inputs: object, output: Any) -> Any:
+            # Soft-capping shows only in logits far larger than those of a fresh model.
+            output.last_hidden_state = output.last_hidden_state * 1000
+            hidden.append(output.last_hidden_state)
+            return output
+
         tokens = torch.arange(8, device=self.model.device)[None] % self.vocab_size
         was_training = self.model.training
         self.model.eval()
-        with torch.no_grad():
+        with torch.no_grad(), self.model.base_model.register_forward_hook(enlarge):
             own = self.model(input_ids=tokens, use_cache=False).logits
-            body = self.model.base_model(input_ids=tokens, use_cache=False).last_hidden_state
-            ours = self.model.get_output_embeddings()(body)
+            ours = self.model.get_output_embeddings()(hidden[-1])
         self.model.train(was_training)
         if not torch.allclose(own, ours, rtol=1e-3, atol=1e-4):
             raise ValueError(

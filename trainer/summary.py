@@ -36,7 +36,7 @@ class SummaryCallback(Callback):
             self._write(trainer, finished=False)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._write(trainer, finished=True)
+        self._write(trainer, finished=trainer.global_step >= trainer.max_steps)
 
     def _write(self, trainer: Trainer, *, finished: bool) -> None:
         if not trainer.is_global_zero:
