@@ -103,7 +103,8 @@ class EvaluationCallback(Callback):
                     "validation/bits_per_byte_mean": result.mean,
                     "validation/bits_per_byte_worst": float(result.bits_per_byte[result.worst]),
                 },
-                rank_zero_only=True,
+                # Equal on all ranks already; Lightning wants it said.
+                sync_dist=True,
             )
 
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -51,7 +51,7 @@ class PendingFeedback:
         own = torch.cat([rows, mark], dim=2)
         gathered = torch.empty((num_ranks, *own.shape), dtype=own.dtype, device=own.device)
         if num_ranks > 1:
-            distributed.all_gather_into_tensor(gathered, own[None])
+            distributed.all_gather(list(gathered), own)
         else:
             gathered[0] = own
         self._event: torch.cuda.Event | None = None

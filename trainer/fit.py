@@ -187,8 +187,10 @@ def steps_done(checkpoint: Path) -> int:
     Raises:
         ValueError: The file is no checkpoint.
     """
+    # Sharded checkpoints are folders; what is not a tensor lies in one file there.
+    file = checkpoint / "meta.pt" if checkpoint.is_dir() else checkpoint
     try:
-        content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+        content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
         return int(content["global_step"])
     except Exception as error:
         raise ValueError(

@@ -15,6 +15,7 @@ from mixer.mixture import Batch
 from trainer.data import CorpusDataModule
 from trainer.network import SequenceLossNetwork, build_network
 from trainer.schedule import Decay, learning_rate_factor
+from trainer.sharding import shard
 
 
 class StepOutput(TypedDict):
@@ -108,6 +109,8 @@ class LanguageModel(LightningModule):
         if self._compile_network:
             # The body only: compiled, the slices of the head would be unrolled.
             self.net.model.base_model.compile()
+        if self.device_mesh is not None:
+            shard(self.net, self.device_mesh["data_parallel"])
 
     def _step(self, batch: Batch) -> StepOutput:
         losses = self.network(batch.tokens)

@@ -41,14 +41,18 @@ def test_ranks_are_interleaved_as_they_were_dealt(monkeypatch: pytest.MonkeyPatc
     ]
     sent: list[torch.Tensor] = []
 
-    def first_pass(output: torch.Tensor, value: torch.Tensor) -> None:
+    def keep(outputs: list[torch.Tensor], value: torch.Tensor) -> None:
         sent.append(value)
 
-    gather = "trainer.exchange.distributed.all_gather_into_tensor"
-    monkeypatch.setattr(gather, first_pass)
+    def deliver(outputs: list[torch.Tensor], value: torch.Tensor) -> None:
+        for output, part in zip(outputs, sent, strict=True):
+            output.copy_(part)
+
+    gather = "trainer.exchange.distributed.all_gather"
+    monkeypatch.setattr(gather, keep)
     for rank in range(2):
         PendingFeedback(RECORD, own[rank], num_ranks=2)
-    monkeypatch.setattr(gather, lambda output, value: output.copy_(torch.cat(sent)))
+    monkeypatch.setattr(gather, deliver)
     feedback = PendingFeedback(RECORD, own[0], num_ranks=2).feedback()
     assert feedback.sequence_loss.tolist() == losses.tolist()
 
