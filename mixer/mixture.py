@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mixer.gather import WindowGather
 from mixer.permutation import Indices
 from mixer.resampling import RULES, Counts, Resampling, Weights, initial_debt
 from mixer.streams import DomainStream
@@ -256,13 +257,13 @@ class _Reader:
 
     def __init__(self, streams: Sequence[DomainStream], batch_size: int) -> None:
         self._streams = streams
-        self._tokens = [stream.tokens for stream in streams]
-        self._width = streams[0].sequence_length + 1
+        self._gather = WindowGather(
+            [stream.tokens for stream in streams], streams[0].sequence_length + 1
+        )
         # A ring of two blocks per domain: a batch that begins in one may end in the next.
         block = max(_SMALLEST_BLOCK, min(_LARGEST_BLOCK, _ALL_BLOCKS // len(streams)), batch_size)
         self._block = 1 << (block - 1).bit_length()
         self._ring = 2 * self._block
-        self._batch_size = batch_size
         self._start = np.empty(len(streams) * self._ring, dtype=np.int64)
         self._window = np.empty_like(self._start)
         self._epoch = np.empty_like(self._start, np.int32)
@@ -271,17 +272,11 @@ class _Reader:
     def seek(self, drawn: Counts) -> None:
         """Make ready to read from these draws on, shape (k,)."""
         self._computed = drawn // self._block * self._block
-        self._spare = 0
 
     def prepare(self, needed: Counts) -> None:
         """Compute the windows of all draws below ``needed``, shape (k,)."""
-        self._spare -= self._batch_size
-        if self._spare >= 0:
-            return
-        for domain in np.flatnonzero(self._computed < needed).tolist():
+        for domain in (self._computed < needed).nonzero()[0].tolist():
             self._compute_block(domain)
-        # No domain can run out before this many more sequences are drawn.
-        self._spare = int((self._computed - needed).min())
 
     def _compute_block(self, domain: int) -> None:
         first = int(self._computed[domain])
@@ -294,12 +289,8 @@ class _Reader:
 
     def read(self, domain: Indices, draw: Indices) -> Batch:
         at = domain * self._ring + (draw & (self._ring - 1))
-        width, sources = self._width, self._tokens
-        rows = zip(domain.tolist(), self._start.take(at).tolist(), strict=True)
-        windows = [sources[number][start : start + width] for number, start in rows]
-        tokens = np.concatenate(windows, dtype=np.int64).reshape(len(windows), width)
         return Batch(
-            tokens=torch.from_numpy(tokens),
+            tokens=torch.from_numpy(self._gather.read(domain, self._start.take(at))),
             domain=torch.from_numpy(domain),
             epoch=torch.from_numpy(self._epoch.take(at)),
             window=torch.from_numpy(self._window.take(at)),

@@ -38,14 +38,14 @@ def quota(weights: Weights, size: int, owed: Weights, seed: int, step: int) -> C
     """
     del seed, step
     asked = weights * size
-    counts = np.floor(asked + _ROUNDING)
+    counts: Counts = (asked + _ROUNDING).astype(np.int64)
     fraction = asked - counts
     left = size - int(counts.sum())
     if left > 0:
         claim = fraction + owed
         claim[fraction <= _ROUNDING] = -np.inf
-        counts[claim.argpartition(-left)[-left:]] += 1.0
-    return counts.astype(np.int64)
+        counts[claim.argpartition(-left)[-left:]] += 1
+    return counts
 
 
 def systematic(weights: Weights, size: int, owed: Weights, seed: int, step: int) -> Counts:
