@@ -3,7 +3,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from runs import configuration, write
+from small_runs import configuration, write
 
 
 def glotmix(*words: str) -> subprocess.CompletedProcess[str]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from runs import configuration, run_here
+from small_runs import configuration, run_here
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from trainer.summary import load_summary

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from runs import configuration, finish, kill_when, read_record, run_here, start
+from small_runs import configuration, finish, kill_when, read_record, run_here, start
 
 
 def config_of(corpus: Path, folder: Path, name: str, **changes: Any) -> dict[str, Any]:
@@ -117,3 +117,18 @@ def test_a_checkpoint_that_is_none_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         run_here(configuration(corpus, tmp_path / "run"), "--ckpt_path", path)
+
+
+def test_dropout_goes_on_where_it_was(corpus: Path, tmp_path: Path) -> None:
+    def config(name: str, steps: int) -> dict[str, Any]:
+        made = configuration(
+            corpus, tmp_path / name, trainer__max_steps=steps, model__decay="constant"
+        )
+        made["model"]["config"]["attention_dropout"] = 0.2
+        return made
+
+    run_here(config("whole", 20))
+    run_here(config("parts", 10))
+    torch.rand(17)  # What else drew numbers meanwhile must not matter.
+    run_here(config("parts", 20), "--ckpt_path", "last")
+    assert same_weights(tmp_path / "whole", tmp_path / "parts")

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from runs import configuration, finish, run_here, start
+from small_runs import configuration, finish, run_here, start
 
 from trainer.network import build_network
 from trainer.sharding import decoder_layers

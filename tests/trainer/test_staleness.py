@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from lightning.pytorch import Callback
-from runs import configuration, read_record, run_here
+from small_runs import configuration, read_record, run_here
 
 RECORDER = "recording.Recorder"
 
