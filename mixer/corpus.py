@@ -32,9 +32,7 @@ class Corpus:
         known = self.manifest.names
         self.names = known if domains is None else tuple(domains)
         if unknown := [name for name in self.names if name not in known]:
-            raise ValueError(
-                f"domains {unknown} are not in {folder}; it has {', '.join(known)}"
-            )
+            raise ValueError(f"domains {unknown} are not in {folder}; it has {', '.join(known)}")
         if len(set(self.names)) != len(self.names) or not self.names:
             raise ValueError(f"domains must be named once each, got {list(self.names)}")
 

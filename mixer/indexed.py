@@ -8,8 +8,11 @@ Megatron-LM, GPT-NeoX, NeMo and datatrove write and read the same two files.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import struct
+from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -30,11 +33,30 @@ INTEGER_TYPES: dict[int, np.dtype[Any]] = {
     8: np.dtype("<u2"),
 }
 LARGEST_DOCUMENT = np.iinfo(np.int32).max
+INDEX_BLOCK = 1 << 20
+PARTIAL_FILES = "*.[0-9]*.partial"
 
 
 def smallest_type(vocab_size: int) -> np.dtype[Any]:
     """The integer type Megatron-LM and datatrove choose for a vocabulary: uint16 if it fits."""
     return np.dtype("<u2") if vocab_size <= 2**16 else np.dtype("<i4")
+
+
+def new_digest() -> hashlib.blake2b:
+    """The hash of the checksums in ``mixture.json``."""
+    return hashlib.blake2b(digest_size=20)
+
+
+def checksum_text(digest: hashlib.blake2b) -> str:
+    return f"blake2b:{digest.hexdigest()}"
+
+
+def partial_path(path: Path) -> Path:
+    """Where a file is written before it is renamed, one of ``PARTIAL_FILES``.
+
+    No two processes share it.
+    """
+    return path.with_name(f"{path.name}.{os.getpid()}.partial")
 
 
 def bin_path(prefix: Path) -> Path:
@@ -48,46 +70,86 @@ def idx_path(prefix: Path) -> Path:
 class ShardWriter:
     """Writes one shard; nothing carries its final name before ``close``.
 
-    Documents go to ``PREFIX.bin.partial``; ``close`` writes the index and renames both files, the
-    index last, so that a shard with an index is whole. Use it as a context manager: an exception
-    inside removes what was written.
+    Documents go to ``PREFIX.bin.PROCESS.partial``; ``close`` writes the index and renames both
+    files, the index last, so that a shard with an index is whole. Use it as a context manager: an
+    exception inside removes what was written.
+
+    Attributes:
+        prefix: Path of the two files without ``.bin`` and ``.idx``.
+        num_tokens: Tokens added so far.
+        largest_token: The largest id added so far, None before the first.
     """
 
     def __init__(self, prefix: Path, *, dtype: np.dtype[Any]) -> None:
         self.prefix = prefix
+        self.num_tokens = 0
+        self.largest_token: int | None = None
         self._dtype = dtype
-        self._lengths: list[int] = []
-        self._partial = bin_path(prefix).with_suffix(".bin.partial")
+        self._largest_id = int(np.iinfo(dtype).max)
+        self._lengths = array("i")
+        self._digest = new_digest()
         prefix.parent.mkdir(parents=True, exist_ok=True)
-        self._file: IO[bytes] = self._partial.open("wb")
+        self._partial = partial_path(bin_path(prefix))
+        self._file: IO[bytes] = self._partial.open("wb", buffering=1 << 20)
 
     @property
     def num_documents(self) -> int:
         return len(self._lengths)
 
     @property
-    def num_tokens(self) -> int:
-        return sum(self._lengths)
+    def checksum(self) -> str:
+        """Digest of the tokens added so far, which after ``close`` is that of the data file."""
+        return checksum_text(self._digest)
 
     def add_document(self, tokens: NDArray[Any]) -> None:
-        """Append one document, end-of-document token included, as a 1-d integer array."""
+        """Append one document, end-of-document token included, as a 1-d integer array.
+
+        Raises:
+            ValueError: The document is empty or too long, or an id does not fit the shard's type.
+        """
         if not 0 < len(tokens) <= LARGEST_DOCUMENT:
             raise ValueError(
                 f"a document holds 1 to {LARGEST_DOCUMENT} tokens, got {len(tokens)}; split it"
             )
-        self._file.write(tokens.astype(self._dtype).tobytes())
+        smallest, largest = int(tokens.min()), int(tokens.max())
+        if smallest < 0 or largest > self._largest_id:
+            raise ValueError(
+                f"token ids of this shard must be 0 to {self._largest_id}, got {smallest} to "
+                f"{largest}; choose the type by the vocabulary (smallest_type)"
+            )
+        self._append(tokens.astype(self._dtype).tobytes(), largest)
         self._lengths.append(len(tokens))
+
+    def add_shard(self, shard: TokenShard) -> None:
+        """Append all documents of another shard of the same integer type."""
+        if shard.tokens.dtype != self._dtype:
+            raise ValueError(
+                f"token shard {shard.prefix} holds {shard.tokens.dtype} tokens, this one "
+                f"{self._dtype}; only shards of one type can be joined"
+            )
+        for tokens in shard.blocks():
+            self._append(tokens.tobytes(), int(tokens.max()))
+        lengths = np.diff(shard.document_bounds())
+        self._lengths.frombytes(lengths.astype(np.intc).tobytes())
+
+    def _append(self, data: bytes, largest: int) -> None:
+        self._file.write(data)
+        self._digest.update(data)
+        self.num_tokens += len(data) // self._dtype.itemsize
+        self.largest_token = max(largest, self.largest_token or 0)
 
     def close(self) -> None:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
         index = idx_path(self.prefix)
-        partial_index = index.with_suffix(".idx.partial")
-        with partial_index.open("wb") as file:
-            file.write(index_bytes(np.asarray(self._lengths, dtype="<i4"), self._dtype))
+        partial_index = partial_path(index)
+        with partial_index.open("wb", buffering=1 << 20) as file:
+            write_index(file, np.frombuffer(self._lengths, dtype=np.intc), self._dtype)
             file.flush()
             os.fsync(file.fileno())
+        # An older index must never stand beside newer tokens.
+        index.unlink(missing_ok=True)
         self._partial.replace(bin_path(self.prefix))
         partial_index.replace(index)
 
@@ -110,15 +172,32 @@ class ShardWriter:
             self.abandon()
 
 
-def index_bytes(lengths: NDArray[np.int32], dtype: np.dtype[Any]) -> bytes:
-    """The content of an ``.idx`` file for documents of these lengths, one sequence each."""
+def move_shard(source: Path, target: Path) -> None:
+    """Rename a shard, the index last, within one file system."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    idx_path(target).unlink(missing_ok=True)
+    bin_path(source).replace(bin_path(target))
+    idx_path(source).replace(idx_path(target))
+
+
+def write_index(file: IO[bytes], lengths: NDArray[Any], dtype: np.dtype[Any]) -> None:
+    """Write an ``.idx`` file for documents of these lengths in tokens, one sequence each.
+
+    A corpus may have a billion documents: the three tables are written block by block.
+    """
     code = next(code for code, known in INTEGER_TYPES.items() if known == dtype)
     count = len(lengths)
-    offsets = np.zeros(count, dtype="<i8")
-    np.cumsum(lengths[:-1].astype("<i8") * dtype.itemsize, out=offsets[1:])
-    bounds = np.arange(count + 1, dtype="<i8")
-    header = HEADER.pack(MAGIC, VERSION, code, count, count + 1)
-    return header + lengths.tobytes() + offsets.tobytes() + bounds.tobytes()
+    file.write(HEADER.pack(MAGIC, VERSION, code, count, count + 1))
+    blocks = [lengths[at : at + INDEX_BLOCK] for at in range(0, count, INDEX_BLOCK)]
+    for block in blocks:
+        file.write(block.astype("<i4").tobytes())
+    end = 0
+    for block in blocks:
+        ends = end + np.cumsum(block, dtype="<i8") * dtype.itemsize
+        file.write(np.concatenate([[end], ends[:-1]]).astype("<i8").tobytes())
+        end = int(ends[-1])
+    for at in range(0, count + 1, INDEX_BLOCK):
+        file.write(np.arange(at, min(at + INDEX_BLOCK, count + 1), dtype="<i8").tobytes())
 
 
 @dataclass(frozen=True)
@@ -178,6 +257,15 @@ class TokenShard:
             np.asarray(np.memmap(data, dtype=dtype, mode="r")) if size else np.empty(0, dtype=dtype)
         )
         return cls(prefix, tokens, num_sequences, max(num_bounds - 1, 0))
+
+    def blocks(self, size: int = 1 << 20) -> Iterator[NDArray[Any]]:
+        """All tokens in order, at most ``size`` at a time, read and not mapped.
+
+        A mapped page stays in memory while there is room; a whole corpus read this way does not.
+        """
+        with bin_path(self.prefix).open("rb") as file:
+            while len(tokens := np.fromfile(file, self.tokens.dtype, size)):
+                yield tokens
 
     def document_bounds(self) -> NDArray[np.int64]:
         """Where documents begin and end, in tokens: shape (num_documents + 1,), from 0.

@@ -16,6 +16,7 @@ FORMAT = "glotmix-corpus"
 VERSION = 1
 SPLITS = ("train", "validation", "test")
 DOMAIN_NAME = re.compile(r"[\w][\w.+-]*")
+CHECKSUM = re.compile(r"blake2b:[0-9a-f]{40}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,7 @@ class SplitEntry:
         source: Where the text came from, as the user named it.
         checksum: Digest of the data file, ``blake2b:`` and 40 hexadecimal digits; may be empty.
         quarantined: Bad documents left out, counted by reason.
+        largest_token: The largest id in the shard; None if it holds none or was never scanned.
     """
 
     prefix: str
@@ -39,6 +41,7 @@ class SplitEntry:
     source: str = ""
     checksum: str = ""
     quarantined: Mapping[str, int] = field(default_factory=dict)
+    largest_token: int | None = None
 
     def __post_init__(self) -> None:
         path = PurePosixPath(self.prefix)
@@ -49,8 +52,18 @@ class SplitEntry:
             )
         for name in ("tokens", "bytes", "documents"):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 0:
+            if not _is_count(value):
                 raise ValueError(f"{name} of {self.prefix} must be a count, got {value!r}")
+        if self.largest_token is not None and not _is_count(self.largest_token):
+            raise ValueError(
+                f"largest_token of {self.prefix} must be a count or None, got "
+                f"{self.largest_token!r}"
+            )
+        if self.checksum and not CHECKSUM.fullmatch(self.checksum):
+            raise ValueError(
+                f"checksum of {self.prefix} must be 'blake2b:' and 40 hexadecimal digits, or "
+                f"empty, got {self.checksum!r}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,13 +86,23 @@ class Manifest:
     def __post_init__(self) -> None:
         if self.vocab_size < 1:
             raise ValueError(f"vocab_size must be at least 1, got {self.vocab_size}")
+        end = self.end_of_document
+        if end is not None and not (_is_count(end) and end < self.vocab_size):
+            raise ValueError(
+                f"end_of_document must be below vocab_size {self.vocab_size}, got {end!r}"
+            )
         if not self.domains:
             raise ValueError("a corpus needs at least one domain, got none")
         for domain, splits in self.domains.items():
             check_domain_name(domain)
-            for split in splits:
+            for split, entry in splits.items():
                 if split not in SPLITS:
                     raise ValueError(f"split of {domain} must be one of {SPLITS}, got {split!r}")
+                if entry.largest_token is not None and entry.largest_token >= self.vocab_size:
+                    raise ValueError(
+                        f"token ids must be below vocab_size {self.vocab_size}, {entry.prefix} "
+                        f"holds {entry.largest_token}; name the tokenizer that made the shard"
+                    )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -111,7 +134,7 @@ class Manifest:
             )
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
-        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{path} is not JSON: {error}") from error
         if not isinstance(document, dict) or document.get("format") != FORMAT:
             raise ValueError(f"{path} is not a corpus manifest (format must be {FORMAT!r})")
@@ -131,6 +154,10 @@ class Manifest:
             raise ValueError(f"{path} is not a complete manifest: {error!r}") from error
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and value >= 0
 
 
 def _entry(document: Mapping[str, Any]) -> SplitEntry:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixer.compressed import BOMB, CORRUPT, TRUNCATED, Damage, read_chunks
@@ -38,6 +38,7 @@ def read(path: Path) -> bytes:
 
 
 @pytest.mark.parametrize("suffix", [".zst", ".gz"])
+@settings(max_examples=50, deadline=None)
 @given(parts=st.lists(st.binary(max_size=99), min_size=1, max_size=4))
 def test_all_frames_are_read(
     tmp_path_factory: pytest.TempPathFactory, suffix: str, parts: list[bytes]
@@ -148,13 +149,8 @@ def write_bomb(path: Path, filling: bytes) -> None:
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
 @pytest.mark.parametrize(
     ("suffix", "filling"),
-    [
-        (".zst", b"\0"),
-        (".zst", b"\n"),
-        (".zst", b'{"text": "x"}\n'),
-        (".gz", b"\0"),
-        (".gz", b"\n"),
-    ],
+    [(".zst", b"\0"), (".gz", b"\0"), (".zst", b'{"text": "%b"}\n' % (b"x" * 1000))],
+    ids=["zstd", "gzip", "zstd of good lines"],
 )
 def test_a_bomb_does_not_fill_the_memory(tmp_path: Path, suffix: str, filling: bytes) -> None:
     path = tmp_path / f"bomb.jsonl{suffix}"

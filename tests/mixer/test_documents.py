@@ -1,4 +1,5 @@
 import json
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -30,6 +31,7 @@ texts_of_any_kind = st.lists(
 
 
 @pytest.mark.parametrize("suffix", [suffix for suffix in SUFFIXES if "jsonl" in suffix])
+@settings(max_examples=50, deadline=None)
 @given(texts=texts_of_any_kind)
 def test_texts_come_back_whatever_is_in_them(
     tmp_path_factory: pytest.TempPathFactory, suffix: str, texts: list[str]
@@ -120,18 +122,19 @@ def test_a_cut_file_is_one_entry_and_what_was_whole_is_kept(tmp_path: Path, name
 
 @pytest.fixture(scope="module")
 def cut_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One file of each kind, all compressed ones cut off, the JSON ones with bad lines."""
+    """One file of each kind in several frames, the last of them cut, some lines bad."""
     folder = tmp_path_factory.mktemp("cut")
     texts = [f"document {number**5}" * (number % 3 + 1) for number in range(200)]
     for suffix in SUFFIXES:
         content = "\n\n".join(texts).encode()
         if "jsonl" in suffix:
             content = b"bad\n" + jsonl(texts[:100]) + b"bad\n" + jsonl(texts[100:])
-        (folder / f"a{suffix}").write_bytes(packed(suffix, content)[:-100])
+        frames = [packed(suffix, content[at : at + 2000]) for at in range(0, len(content), 2000)]
+        (folder / f"a{suffix}").write_bytes(b"".join(frames)[:-20])
     return folder
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(cuts=st.lists(st.integers(0, 3000), max_size=4), suffix=st.sampled_from(SUFFIXES))
 def test_parts_of_a_file_are_the_file(cut_files: Path, cuts: list[int], suffix: str) -> None:
     path = cut_files / f"a{suffix}"
@@ -139,11 +142,31 @@ def test_parts_of_a_file_are_the_file(cut_files: Path, cuts: list[int], suffix: 
         for size in ("CHUNK", "ZSTD_FEED", "GZIP_FEED"):
             patch.setattr(f"mixer.compressed.{size}", 64)
         whole, bad = read(path)
-        parts = [read(path, *bounds) for bounds in pairwise([0, *sorted(cuts), 10_000])]
+        parts = [read(path, *bounds) for bounds in pairwise([0, *sorted(cuts), 100_000])]
     assert len(whole) > 100
     assert [text for texts, _ in parts for text in texts] == whole
     assert [entry for _, part in parts for entry in part.entries] == bad.entries
     assert sum(part.seen for _, part in parts) == bad.seen
+
+
+@settings(deadline=None)
+@given(
+    suffix=st.sampled_from(SUFFIXES),
+    where=st.floats(0, 1),
+    junk=st.binary(max_size=30),
+    removed=st.integers(0, 30),
+)
+def test_spoilt_files_break_nothing(
+    cut_files: Path, suffix: str, where: float, junk: bytes, removed: int
+) -> None:
+    content = (cut_files / f"a{suffix}").read_bytes()
+    at = int(where * len(content))
+    path = cut_files / f"spoilt{suffix}"
+    path.write_bytes(content[:at] + junk + content[at + removed :])
+    # A ValueError is for files that are not what their names say.
+    with suppress(ValueError):
+        texts, quarantine = read(path)
+        assert len(texts) + quarantine.counts.total() == quarantine.seen
 
 
 def test_a_file_of_nothing_but_bad_lines_stops(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixer.indexed import (
@@ -45,6 +45,7 @@ def test_both_files_byte_for_byte(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["train.bin", "train.idx"]
 
 
+@settings(max_examples=50, deadline=None)
 @given(
     code=st.sampled_from(sorted(INTEGER_TYPES)),
     documents=st.lists(st.lists(st.integers(0, 100), min_size=1, max_size=9), max_size=9),
@@ -80,6 +81,7 @@ def test_index_longer_than_one_block(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert (tmp_path / "train.idx").read_bytes() == golden_index(lengths, 8, 2)
 
 
+@settings(max_examples=30, deadline=None)
 @given(cuts=st.lists(st.integers(0, 3), max_size=3))
 def test_joined_shards_are_the_shard_written_at_once(
     tmp_path_factory: pytest.TempPathFactory, cuts: list[int]

@@ -17,6 +17,7 @@ FILES = {
 def test_domains_splits_and_remarks(tmp_path: Path) -> None:
     write_texts(tmp_path, FILES | {"README.md": b"x", "sw/LICENSE.txt": b"x", ".git/train.x": b"x"})
     write_texts(tmp_path, {"sw/.train.jsonl.swp": b"x"})
+    (tmp_path / "sw/test.txt").touch()
     sources, remarks = find_sources(tmp_path)
     found = [(source.domain, source.split, source.path.name) for source in sources]
     assert found == [
@@ -30,7 +31,7 @@ def test_domains_splits_and_remarks(tmp_path: Path) -> None:
         "ignored README.md: not in a domain's folder",
         "ignored sw/LICENSE.txt: no split is called that",
         "sw has no validation split",
-        "sw has no test split",
+        "left out sw/test.txt: it is empty",
     ]
 
 
@@ -56,7 +57,7 @@ def test_links_are_followed(tmp_path: Path) -> None:
             {"de/train.jsonl": ["a"], "de/train.jsonl.gz": ["a"]},
             "'de' has two files for train, train.jsonl and train.jsonl.gz; remove one or join",
         ),
-        ({"de/train.jsonl": b""}, "train.jsonl is empty; put text into it or remove it"),
+        ({"de/train.jsonl": b""}, "train.jsonl is empty; put text into it or take .*de away"),
         ({"de/train.jsonl/x": b""}, "should be a text file, it is a folder"),
         ({"d e/train.jsonl": b"a"}, "a domain's name must be letters"),
     ],
