@@ -92,7 +92,7 @@ class PolicyLoop:
         waiting, self._pending = self._pending, PendingFeedback(record, [(losses, losses)], 1)
         if waiting is not None:
             feedback = waiting.feedback()
-            self._totals.add(feedback, LENGTH)
+            self._totals.add(feedback)
             self._state = self._policy.update(self._state, feedback)
 
 

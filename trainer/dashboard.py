@@ -64,7 +64,7 @@ class DashboardCallback(Callback):
 
     def _training(self, trainer: Trainer) -> dict[str, float]:
         mixing, totals = self._mixing, self._mixing.totals
-        weights, epochs = mixing.mixture_now()
+        weights, epochs, tokens = mixing.mixture_now()
         window = totals.take_window()
         metrics = {
             "train/dropped_sequences": float(totals.dropped.sum()),
@@ -78,7 +78,7 @@ class DashboardCallback(Callback):
         metrics |= self._each("train/bits_per_byte", window)
         metrics |= self._each("mixture/weight", weights)
         metrics |= self._each("mixture/epochs", epochs)
-        metrics |= self._each("mixture/tokens", totals.tokens)
+        metrics |= self._each("mixture/tokens", tokens)
         for name, value in mixing.policy.diagnostics(mixing.policy_state).items():
             if isinstance(value, np.ndarray):
                 metrics |= self._each(f"policy/{name}", value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -22,6 +22,14 @@ from trainer.exchange import (
 )
 from trainer.module import StepOutput
 from trainer.tracking import DomainTotals
+
+
+class MixtureNow(NamedTuple):
+    """Weights of the next step, epochs read and tokens drawn of each domain, all (k,)."""
+
+    weights: Array
+    epochs: Array
+    tokens: Array
 
 
 class MixingCallback(Callback):
@@ -149,7 +157,7 @@ class MixingCallback(Callback):
             return
         feedback = self._waiting()
         self._pending = None
-        self.totals.add(feedback, self._sequence_length)
+        self.totals.add(feedback)
         self._state = self.policy.update(self._state, feedback)
 
     def _waiting(self) -> Feedback:
@@ -158,9 +166,10 @@ class MixingCallback(Callback):
             pending.feedback() if isinstance(pending, PendingFeedback) else cast(Feedback, pending)
         )
 
-    def mixture_now(self) -> tuple[Array, Array]:
-        """The weights of the next step and the epochs read so far, each (k,)."""
-        return self._mixture.weights, self._mixture.epochs
+    def mixture_now(self) -> MixtureNow:
+        """Where the mixture stands, the last step's batch included."""
+        drawn = (self._mixture.drawn * self._sequence_length).astype(np.float64)
+        return MixtureNow(self._mixture.weights, self._mixture.epochs, drawn)
 
     def state_dict(self) -> dict[str, Any]:
         """The policy's state and the feedback it has not heard yet, the same on every rank."""

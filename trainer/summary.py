@@ -42,9 +42,9 @@ class SummaryCallback(Callback):
         if not trainer.is_global_zero:
             return
         mixing, totals = self._mixing, self._mixing.totals
-        weights, epochs = mixing.mixture_now()
+        weights, epochs, tokens = mixing.mixture_now()
         columns = {
-            "tokens": totals.tokens,
+            "tokens": tokens,
             "epochs": epochs,
             "mean_weight": totals.mean_weights,
             "weight": weights,

@@ -9,7 +9,7 @@ import numpy as np
 from policies.feedback import LN2, Array, Feedback, ratio
 
 _SMOOTHING = 0.95
-_TOTALS = ("tokens", "weight_sum", "dropped", "nats", "bytes", "epochs", "smooth")
+_TOTALS = ("weight_sum", "dropped", "nats", "bytes", "smooth")
 
 
 class DomainTotals:
@@ -17,34 +17,28 @@ class DomainTotals:
 
     Attributes:
         steps: Steps heard of.
-        tokens: Tokens trained on.
         weight_sum: Sum over steps of the weights in force.
         dropped: Sequences whose loss was NaN or infinite.
         nats: Training loss since the last `take_window`, in nats.
         bytes: Text behind that loss, in bytes.
-        epochs: How often each domain has been read.
         smooth: Bits per byte, smoothed over steps; NaN until a domain is first seen.
     """
 
     def __init__(self, num_domains: int) -> None:
         self.steps = 0
-        self.tokens: Array = np.zeros(num_domains)
         self.weight_sum: Array = np.zeros(num_domains)
         self.dropped: Array = np.zeros(num_domains)
         self.nats: Array = np.zeros(num_domains)
         self.bytes: Array = np.zeros(num_domains)
-        self.epochs: Array = np.zeros(num_domains)
         self.smooth: Array = np.full(num_domains, np.nan)
 
-    def add(self, feedback: Feedback, sequence_length: int) -> None:
+    def add(self, feedback: Feedback) -> None:
         """Count one step in."""
         self.steps += 1
-        self.tokens += feedback.counts * sequence_length
         self.weight_sum += feedback.weights
         self.dropped += feedback.dropped
         self.nats += feedback.sum_by_domain(feedback.sequence_loss)
         self.bytes += feedback.sum_by_domain(feedback.sequence_bytes)
-        self.epochs = feedback.epochs
         now = feedback.bits_per_byte
         blended = _SMOOTHING * self.smooth + (1 - _SMOOTHING) * now
         self.smooth = np.where(
