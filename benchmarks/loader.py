@@ -2,6 +2,9 @@
 
 ``python benchmarks/loader.py [--quick] [--out benchmarks/results/loader.md]``
 
+The peers are the ``bench`` extra. MosaicML Streaming asks for older versions than
+``constraints.txt`` has: install it without them, in an environment of its own.
+
 Every contender runs in a process of its own, so that no library's threads slow another one down,
 and they take turns: one round of one, then one round of the next. Ratios are taken within rounds.
 """

@@ -133,8 +133,9 @@ class MixingCallback(Callback):
     ) -> None:
         output = cast(StepOutput, outputs)
         self._parts.append((output["losses"], output["bytes"]))
-        if len(self._parts) < trainer.accumulate_grad_batches:
+        if (batch_idx + 1) % trainer.accumulate_grad_batches:
             return
+        parts, self._parts = self._parts, []
         record = StepRecord(
             step=self._mixture.step,
             weights=self._mixture.in_force,
@@ -144,8 +145,10 @@ class MixingCallback(Callback):
             sequence_length=self._sequence_length,
         )
         self._observe()
-        self._pending = PendingFeedback(record, self._parts, trainer.world_size)
-        self._parts = []
+        # A checkpoint between micro-batches keeps neither the gradients nor the losses of its step;
+        # resumed from one, the policy does not hear of that step.
+        if len(parts) == trainer.accumulate_grad_batches:
+            self._pending = PendingFeedback(record, parts, trainer.world_size)
         self._decide(record.step + 1)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
