@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from environment import describe
 
-from mixer.mixture import Batch, Mixture
+from mixer.batch import Batch
+from mixer.mixture import Mixture
 from mixer.streams import DomainStream
 from policies import UCB, State, Task
 from policies.simplex import check_weights

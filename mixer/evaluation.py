@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
-from mixer.mixture import Batch
+from mixer.batch import Batch
 from mixer.streams import DomainStream
 
 PADDING = -1

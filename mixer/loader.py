@@ -6,7 +6,8 @@ from typing import Any
 
 from torchdata.nodes import BaseNode, Loader
 
-from mixer.mixture import Batch, Mixture
+from mixer.batch import Batch
+from mixer.mixture import Mixture
 
 
 class MixtureNode(BaseNode[Batch]):  # type: ignore[misc]

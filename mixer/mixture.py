@@ -6,34 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from mixer.gather import WindowGather
+from mixer.batch import Batch
 from mixer.permutation import Indices
+from mixer.reader import WindowReader
 from mixer.resampling import RULES, Counts, Resampling, Weights, initial_debt
 from mixer.streams import DomainStream
 
 STATE_VERSION = 1
-# Draws whose windows are computed at once: enough to spread numpy's cost per call, few enough that
-# thousands of domains stay small.
-_LARGEST_BLOCK, _SMALLEST_BLOCK, _ALL_BLOCKS = 2048, 256, 2**19
-
-
-class Batch(NamedTuple):
-    """One micro-batch of one rank: B sequences of T tokens to predict.
-
-    Attributes:
-        tokens: Token ids, int64 (B, T + 1).
-        domain: Domain of each sequence, int64 (B,).
-        epoch: How often that domain had been read in full before, int32 (B,).
-        window: Which window of that epoch it is, int64 (B,), so that a loss can be traced to text.
-    """
-
-    tokens: torch.Tensor
-    domain: torch.Tensor
-    epoch: torch.Tensor
-    window: torch.Tensor
 
 
 class Composition(NamedTuple):
@@ -91,7 +72,7 @@ class Mixture:
         self._round = RULES[resampling]
         self._rank, self._num_ranks, self._num_micro = rank, num_ranks, num_micro_batches
         self._sizes = np.array([stream.num_sequences for stream in streams])
-        self._reader = _Reader(self.streams, batch_size)
+        self._reader = WindowReader(self.streams, batch_size)
         self._domains = np.arange(len(streams))
         self._rows = np.arange(batch_size)
         self.reset()
@@ -250,48 +231,3 @@ class Mixture:
             self._weights = np.array(state["in_force"])
             self.composition()
         self._weights = np.array(state["weights"])
-
-
-class _Reader:
-    """Turns (domain, draw) pairs into batches; windows are computed a block of draws at a time."""
-
-    def __init__(self, streams: Sequence[DomainStream], batch_size: int) -> None:
-        self._streams = streams
-        self._gather = WindowGather(
-            [stream.tokens for stream in streams], streams[0].sequence_length + 1
-        )
-        # A ring of two blocks per domain: a batch that begins in one may end in the next.
-        block = max(_SMALLEST_BLOCK, min(_LARGEST_BLOCK, _ALL_BLOCKS // len(streams)), batch_size)
-        self._block = 1 << (block - 1).bit_length()
-        self._ring = 2 * self._block
-        self._start = np.empty(len(streams) * self._ring, dtype=np.int64)
-        self._window = np.empty_like(self._start)
-        self._epoch = np.empty_like(self._start, np.int32)
-        self.seek(np.zeros(len(streams), dtype=np.int64))
-
-    def seek(self, drawn: Counts) -> None:
-        """Make ready to read from these draws on, shape (k,)."""
-        self._computed = drawn // self._block * self._block
-
-    def prepare(self, needed: Counts) -> None:
-        """Compute the windows of all draws below ``needed``, shape (k,)."""
-        for domain in (self._computed < needed).nonzero()[0].tolist():
-            self._compute_block(domain)
-
-    def _compute_block(self, domain: int) -> None:
-        first = int(self._computed[domain])
-        windows = self._streams[domain].windows(np.arange(first, first + self._block))
-        at = domain * self._ring + first % self._ring
-        place = slice(at, at + self._block)
-        self._start[place], self._window[place] = windows.start, windows.window
-        self._epoch[place] = windows.epoch
-        self._computed[domain] += self._block
-
-    def read(self, domain: Indices, draw: Indices) -> Batch:
-        at = domain * self._ring + (draw & (self._ring - 1))
-        return Batch(
-            tokens=torch.from_numpy(self._gather.read(domain, self._start.take(at))),
-            domain=torch.from_numpy(domain),
-            epoch=torch.from_numpy(self._epoch.take(at)),
-            window=torch.from_numpy(self._window.take(at)),
-        )

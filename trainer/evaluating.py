@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from mixer.mixture import Batch
+from mixer.batch import Batch
 from policies.feedback import LN2, Array, ratio
 from trainer.data import CorpusDataModule
 from trainer.module import StepOutput

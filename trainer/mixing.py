@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from mixer.mixture import Batch
+from mixer.batch import Batch
 from policies import Policy, State, Task, UniMax, restore, to_plain
 from policies.feedback import Array, Feedback, ratio
 from policies.simplex import check_weights

@@ -11,7 +11,7 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from mixer.mixture import Batch
+from mixer.batch import Batch
 from trainer.data import CorpusDataModule
 from trainer.network import SequenceLossNetwork, build_network
 from trainer.schedule import Decay, learning_rate_factor

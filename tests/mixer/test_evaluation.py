@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from mixer.batch import Batch
 from mixer.evaluation import PADDING, EvaluationLoader
-from mixer.mixture import Batch
 from mixer.streams import DomainStream
 
 LENGTH = 10

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from mixer.mixture import Batch, Mixture
+from mixer.batch import Batch
+from mixer.mixture import Mixture
 from mixer.streams import DomainStream
 
 SIZES = {"en": 5001, "de": 700, "sw": 64}
