@@ -104,7 +104,7 @@ def _allow_open_files(needed: int) -> None:
     wanted = needed + 256
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return
-    if hard not in (resource.RLIM_INFINITY,) and hard < wanted:
+    if hard != resource.RLIM_INFINITY and hard < wanted:
         raise ValueError(
             f"this corpus needs {wanted} open files, the system's hard limit is {hard}; raise it "
             "(`ulimit -Hn`) or use fewer domains"

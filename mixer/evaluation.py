@@ -8,6 +8,8 @@ import numpy as np
 import torch
 
 from mixer.batch import Batch
+from mixer.gather import WindowGather
+from mixer.permutation import Indices
 from mixer.streams import DomainStream
 
 PADDING = -1
@@ -41,12 +43,14 @@ class EvaluationLoader:
             raise ValueError(f"sequences_per_domain must be at least 1, got {sequences_per_domain}")
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        self._streams = streams
         self._batch_size, self._rank, self._num_ranks = batch_size, rank, num_ranks
         self.counts = [
             min(stream.num_sequences, sequences_per_domain or stream.num_sequences)
             for stream in streams
         ]
+        self._gather = WindowGather(
+            [stream.tokens for stream in streams], streams[0].sequence_length + 1
+        )
         windows = [
             stream.windows(np.arange(count))
             for stream, count in zip(streams, self.counts, strict=True)
@@ -63,21 +67,14 @@ class EvaluationLoader:
             first = (number * self._num_ranks + self._rank) * self._batch_size
             yield self._batch(np.arange(first, first + self._batch_size))
 
-    def _batch(self, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Batch:
+    def _batch(self, rows: Indices) -> Batch:
         real = rows < len(self._domain)
         # Padding repeats the last window: every rank then runs the same number of batches, which
         # collectives inside the model need.
         rows = np.minimum(rows, len(self._domain) - 1)
         domain, start = self._domain[rows], self._start[rows]
-        width = self._streams[0].sequence_length + 1
-        tokens = np.stack(
-            [
-                self._streams[number].tokens[first : first + width].astype(np.int64)
-                for number, first in zip(domain.tolist(), start.tolist(), strict=True)
-            ]
-        )
         return Batch(
-            tokens=torch.from_numpy(tokens),
+            tokens=torch.from_numpy(self._gather.read(domain, start)),
             domain=torch.from_numpy(np.where(real, domain, PADDING)),
             epoch=torch.zeros(len(rows), dtype=torch.int32),
             window=torch.from_numpy(self._window[rows]),

@@ -29,10 +29,10 @@ class WindowGather:
         self._arrays = [np.ascontiguousarray(array) for array in arrays]  # Keeps them alive.
         self._width = width
         kinds = [(array.dtype, _address(array) % array.itemsize) for array in self._arrays]
-        self._kinds = list(dict.fromkeys(kinds))
-        self._kind_of = np.array([self._kinds.index(kind) for kind in kinds])
+        distinct = list(dict.fromkeys(kinds))
+        self._kind_of = np.array([distinct.index(kind) for kind in kinds])
         self._origin = np.zeros(len(arrays), dtype=np.int64)
-        self._windows = [self._lay_over(number) for number in range(len(self._kinds))]
+        self._windows = [self._lay_over(number) for number in range(len(distinct))]
 
     def _lay_over(self, kind: int) -> NDArray[Any]:
         members = np.flatnonzero(self._kind_of == kind).tolist()

@@ -39,6 +39,12 @@ def key_of(seed: int, *names: str) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
 
 
+def epoch_words(key: int, epoch: Indices) -> Words:
+    """64 bits that depend on a key and an epoch, one word for each epoch given."""
+    start = np.array([key], dtype=np.uint64)
+    return mix(start + (epoch.astype(np.uint64) + np.uint64(1)) * np.uint64(_GOLDEN))
+
+
 class EpochPermutation:
     """One permutation of 0..size-1 per epoch, all from one key.
 
@@ -51,7 +57,7 @@ class EpochPermutation:
         if not 1 <= size <= LARGEST_SIZE:
             raise ValueError(f"a permutation holds 1 to {LARGEST_SIZE} items, got {size}")
         self.size = size
-        self._key = np.array([key], dtype=np.uint64)
+        self._key = key
         # With a single row or column the rounds could only rotate; two of each reach every order.
         rows = max(2, math.isqrt(size))
         self._rows = np.uint64(rows)
@@ -61,17 +67,13 @@ class EpochPermutation:
         """The items at these positions of these epochs, elementwise over 1-d arrays."""
         if self.size == 1:
             return np.zeros_like(position)
-        epoch_key = self.hash(epoch)
+        epoch_key = epoch_words(self._key, epoch)
         item = self._rounds(position.astype(np.uint64), epoch_key)
         outside = item >= np.uint64(self.size)
         while outside.any():
             item[outside] = self._rounds(item[outside], epoch_key[outside])
             outside = item >= np.uint64(self.size)
         return item.astype(np.int64)
-
-    def hash(self, epoch: Indices) -> Words:
-        """64 bits that depend on the key and the epoch, one word for each epoch given."""
-        return mix(self._key + (epoch.astype(np.uint64) + np.uint64(1)) * np.uint64(_GOLDEN))
 
     def _rounds(self, cell: Words, epoch_key: Words) -> Words:
         left, right = cell // self._columns, cell % self._columns

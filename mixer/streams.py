@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mixer.permutation import EpochPermutation, Indices, key_of
+from mixer.permutation import EpochPermutation, Indices, epoch_words, key_of
 
 
 class Windows(NamedTuple):
@@ -57,11 +57,11 @@ class DomainStream:
         self.num_sequences = (len(tokens) - 1) // sequence_length
         self._slack = np.uint64(len(tokens) - self.num_sequences * sequence_length)
         self._order = EpochPermutation(self.num_sequences, key_of(seed, "order", name))
-        self._shift = EpochPermutation(1, key_of(seed, "shift", name))
+        self._shift_key = key_of(seed, "shift", name)
 
     def windows(self, draws: Indices) -> Windows:
         """Where these draws lie; draw n is the n-th sequence ever taken, counted from 0."""
         epoch, position = np.divmod(draws, self.num_sequences)
         window = self._order(epoch, position)
-        shift = (self._shift.hash(epoch) % self._slack).astype(np.int64)
+        shift = (epoch_words(self._shift_key, epoch) % self._slack).astype(np.int64)
         return Windows(epoch, window, shift + window * self.sequence_length)

@@ -68,6 +68,7 @@ class CorpusDataModule(LightningDataModule):
         self._resampling: Resampling = resampling
         self.token_bytes: NDArray[np.float64] = self.corpus.token_bytes()
         self._mixture: Mixture | None = None
+        self._evaluation: dict[str, EvaluationLoader] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -120,15 +121,18 @@ class CorpusDataModule(LightningDataModule):
         return self._evaluation_loader("test")
 
     def _evaluation_loader(self, split: str) -> EvaluationLoader:
+        if split in self._evaluation:
+            return self._evaluation[split]
         trainer = self._trainer()
         parts = trainer.world_size * trainer.accumulate_grad_batches
-        return EvaluationLoader(
+        loader = self._evaluation[split] = EvaluationLoader(
             self.corpus.streams(split, sequence_length=self.sequence_length, seed=_EVALUATION_SEED),
             sequences_per_domain=self._limits[split],
             batch_size=self._evaluation_batch_size or max(1, self.batch_size // parts),
             rank=trainer.global_rank,
             num_ranks=trainer.world_size,
         )
+        return loader
 
     def _trainer(self) -> Trainer:
         if self.trainer is None:
