@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import functools
 import multiprocessing
+import os
+import random
+import signal
 import statistics
 import time
 from collections.abc import Callable
@@ -70,6 +73,7 @@ class Measured:
 
 def serve(start: Callable[[Data], Batches], data: Data, pipe: Connection) -> None:
     """A contender's process: checks its first batches, then times as many as it is asked for."""
+    os.setsid()
     torch.set_num_threads(1)
     try:
         batches = start(data)
@@ -100,7 +104,11 @@ def check(batch: torch.Tensor, data: Data) -> None:
 
 
 class Contender:
-    """One entry's process; what goes wrong there ends up in the table."""
+    """One entry's process and its workers; what goes wrong there ends up in the table.
+
+    Between its turns the whole group is stopped: workers that go on filling their queues would
+    slow down whoever comes next.
+    """
 
     def __init__(self, entry: Entry, data: Data) -> None:
         self.measured = Measured(entry)
@@ -118,9 +126,19 @@ class Contender:
             raise
 
     def round(self) -> None:
+        self._signal(signal.SIGCONT)
         self._noting_failure(lambda: self.measured.rounds.append(self._time() / self._num_batches))
+        self.rest()
+
+    def rest(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if not self.measured.failure:
+            os.killpg(self._process.pid or 0, number)
 
     def close(self) -> None:
+        self._signal(signal.SIGCONT)
         self._noting_failure(lambda: self._pipe.send(None))
         self._process.join(10)
         self._process.terminate()
@@ -157,9 +175,9 @@ def compare(data: Data, num_rounds: int) -> list[Measured]:
             contenders.append(Contender(entry, data))
             failure = contenders[-1].measured.failure
             print(f"  {entry.name}: {failure or 'ready'}", flush=True)
+            contenders[-1].rest()
         for number in range(num_rounds):
-            shift = number % len(contenders)
-            for contender in contenders[shift:] + contenders[:shift]:
+            for contender in random.Random(number).sample(contenders, len(contenders)):
                 contender.round()
     finally:
         for contender in contenders:
