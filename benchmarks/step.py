@@ -89,6 +89,7 @@ class PolicyLoop:
             epochs=mixture.epochs,
             sequence_domain=mixture.composition().domain,
             sequence_length=LENGTH,
+            learning_rate=1e-3,
         )
         waiting, self._pending = self._pending, PendingFeedback(record, [(losses, losses)], 1)
         if waiting is not None:

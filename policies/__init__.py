@@ -1,10 +1,11 @@
 """Mixing policies: feedback from training in, the weights of the next batch out. numpy only."""
 
-from policies.feedback import Feedback, Signal
+from policies.feedback import Feedback
 from policies.fixed import Fixed
-from policies.policy import Array, Decision, Policy, State, Task
+from policies.policy import Decision, Policy, State, Task
 from policies.proportional import Proportional
 from policies.registry import load_policies
+from policies.signals import Array, Signal
 from policies.state import restore, to_plain
 from policies.temperature import Temperature
 from policies.ucb import UCB

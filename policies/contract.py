@@ -11,10 +11,11 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.feedback import Feedback, Signal
+from policies.feedback import Feedback
 from policies.policy import Decision, Policy, State, Task
+from policies.signals import Signal
 from policies.state import restore, to_plain
-from policies.synthetic import make_feedback, make_task
+from policies.synthetic import make_feedback, make_signals, make_task
 
 MakePolicy: TypeAlias = Callable[[Task], Policy]
 MakeSignals: TypeAlias = Callable[[Task, int], Mapping[Signal, Any]]
@@ -36,7 +37,8 @@ def check_policy(
     *,
     sizes: Sequence[int] = (1, 2, 13, 50),
     equivariant: bool = True,
-    make_signals: MakeSignals | None = None,
+    starts_at_prior: bool = True,
+    make_signals: MakeSignals = make_signals,
 ) -> None:
     """Check a policy on small made-up runs of several numbers of domains.
 
@@ -46,6 +48,8 @@ def check_policy(
         sizes: Numbers of domains to try.
         equivariant: Whether the order of the domains must not matter. A policy that draws random
             numbers domain by domain may say False.
+        starts_at_prior: Whether a policy that learns must begin at the task's prior. A published
+            rule that has knowledge of its own before the first step may say False.
         make_signals: The signals of a task and step, for a policy that asks for some. They must
             follow the task's order of domains.
 
@@ -62,7 +66,7 @@ def check_policy(
         _check_pure(run, task)
         _check_restart(run, task)
         _check_diagnostics(run, task)
-        if type(made).update is not Policy.update:
+        if starts_at_prior and type(made).update is not Policy.update:
             _check_prior(run, task)
         if equivariant:
             order = np.random.default_rng(size).permutation(size)
@@ -87,7 +91,7 @@ def check_decision(decision: Decision, policy: Policy, task: Task) -> None:
 class Runner:
     """Plays a policy against made-up feedback, checking every decision."""
 
-    def __init__(self, policy: Policy, make_signals: MakeSignals | None = None) -> None:
+    def __init__(self, policy: Policy, make_signals: MakeSignals = make_signals) -> None:
         self.policy = policy
         self.make_signals = make_signals
 
@@ -102,10 +106,11 @@ class Runner:
             feedback = replace(feedback, sequence_loss=loss)
         if not decision.signals:
             return feedback
-        if self.make_signals is None:
-            raise AssertionError("the policy asks for signals: pass make_signals")
         signals = self.make_signals(task, step)
-        return replace(feedback, signals={kind: signals[kind] for kind in decision.signals})
+        asked = {kind: signals[kind] for kind in sorted(decision.signals)}
+        if spoilt:
+            asked = {kind: _spoil(measured, step) for kind, measured in asked.items()}
+        return replace(feedback, signals=asked)
 
     def path(self, task: Task, *, spoilt: bool = False, delay: int = 0) -> Path:
         """A run in which feedback arrives ``delay`` steps late."""
@@ -181,7 +186,8 @@ def _check_diagnostics(run: Runner, task: Task) -> None:
     for state in (run.policy.init(task), run.path(task, spoilt=True).state):
         for name, value in run.policy.diagnostics(state).items():
             shape = np.shape(value)
-            _require(shape in ((), (task.num_domains,)), f"diagnostic {name} has shape {shape}")
+            known = ((), (task.num_domains,), (task.num_domains, task.num_domains))
+            _require(shape in known, f"diagnostic {name} has shape {shape}")
             _require(bool(np.isfinite(value).all()), f"diagnostic {name} is not finite: {value}")
 
 
@@ -195,13 +201,24 @@ def _check_equivariant(run: Runner, other: Runner, task: Task, order: NDArray[np
     path, turned = run.path(task), permuted_task(task, order)
     place = np.argsort(order)
     heard = [_permuted_feedback(one, order, place) for one in path.feedback]
-    if other.make_signals is not None:
-        heard = [replace(one, signals=other.make_signals(turned, one.step)) for one in heard]
+    for number, one in enumerate(heard):
+        signals = other.make_signals(turned, one.step) if one.signals else {}
+        heard[number] = replace(one, signals={kind: signals[kind] for kind in one.signals})
     state = other.policy.init(turned)
     found = [other.decide(state, turned, 0), *other.follow(state, turned, heard[:-1])]
     for step, (one, two) in enumerate(zip(path.decisions, found, strict=True)):
         error = float(np.abs(one.weights[order] - two.weights).max())
         _require(error <= 1e-12, f"the order of domains moves weights by {error:.3g}, step {step}")
+
+
+def _spoil(measured: Any, step: int) -> Any:
+    """A signal with half of its numbers NaN, infinite or absurd."""
+    generator = np.random.default_rng([step, 2])
+    fields = []
+    for values in measured:
+        where = generator.random(values.shape) < 0.5
+        fields.append(np.where(where, generator.choice(SPOILT, values.shape), values))
+    return type(measured)(*fields)
 
 
 def _permuted_feedback(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.policy import Array
+from policies.signals import Array
 
 _TINY = float(np.finfo(np.float64).tiny)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from policies.policy import Array
+from policies.signals import Array
 
 
 def drift(mean: Array, elapsed: Array, number: Array) -> Array:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from policies.discounted import Moments, fraction
-from policies.policy import Array
+from policies.signals import Array
 
 # Rewards in bits per byte that differ by less, and parts of a sum that are smaller, are rounding.
 RESOLUTION = 1e-9

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array: TypeAlias = NDArray[np.float64]
+from policies.signals import (
+    Array,
+    GradientNoise,
+    GradientSketches,
+    LossUnit,
+    ReferenceLoss,
+    Signal,
+    ValidationLoss,
+)
+
 LN2 = float(np.log(2.0))
-
-
-class Signal(enum.StrEnum):
-    """What a decision can ask the trainer to measure. Training losses come unasked and free."""
-
-    VALIDATION_LOSS = "validation_loss"
-    GRADIENT_ALIGNMENT = "gradient_alignment"
-    GRADIENT_NOISE = "gradient_noise"
-    REFERENCE_LOSS = "reference_loss"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +37,8 @@ class Feedback:
         sequence_loss: Summed loss of each sequence in nats, shape (n,); NaN or infinite as it came.
         sequence_tokens: Tokens predicted in each sequence, shape (n,).
         sequence_bytes: UTF-8 bytes those tokens stand for, shape (n,).
-        signals: What the decision asked for, by signal.
+        learning_rate: The optimiser's learning rate in this step.
+        signals: What the decision asked for, by signal, in the forms of `policies.signals`.
     """
 
     step: int
@@ -49,6 +49,7 @@ class Feedback:
     sequence_loss: Array
     sequence_tokens: Array
     sequence_bytes: Array
+    learning_rate: float
     signals: Mapping[Signal, Any] = field(default_factory=dict)
 
     @property
@@ -91,6 +92,30 @@ class Feedback:
         """Training loss of each domain in bits per byte of text, shape (k,); NaN where none."""
         nats = self.sum_by_domain(self.sequence_loss)
         return ratio(nats, LN2 * self.sum_by_domain(self.sequence_bytes))
+
+    def training_loss(self, unit: LossUnit) -> Array:
+        """Mean training loss of each domain in one of its units, shape (k,); NaN where none."""
+        return self.bits_per_byte if unit == "bits_per_byte" else self.loss
+
+    @property
+    def validation_loss(self) -> ValidationLoss | None:
+        """Held-out losses after the step, if they were asked for."""
+        return self.signals.get(Signal.VALIDATION_LOSS)
+
+    @property
+    def gradients(self) -> GradientSketches | None:
+        """Gradients of each domain, if they were asked for."""
+        return self.signals.get(Signal.GRADIENT_ALIGNMENT)
+
+    @property
+    def gradient_noise(self) -> GradientNoise | None:
+        """Size and noise of each domain's gradient, if they were asked for."""
+        return self.signals.get(Signal.GRADIENT_NOISE)
+
+    @property
+    def reference_loss(self) -> ReferenceLoss | None:
+        """Losses beside those of a reference model, if they were asked for."""
+        return self.signals.get(Signal.REFERENCE_LOSS)
 
 
 def ratio(numerator: Array, denominator: Array) -> Array:

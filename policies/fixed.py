@@ -9,7 +9,8 @@ from typing import Literal, NamedTuple, final
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.policy import Array, Decision, Policy, Task
+from policies.policy import Decision, Policy, Task
+from policies.signals import Array
 from policies.simplex import check_weights
 
 

@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-from policies.feedback import Feedback, Signal
+from policies.feedback import Feedback
+from policies.signals import Array, Signal
 from policies.simplex import check_weights
 
-Array: TypeAlias = NDArray[np.float64]
 State: TypeAlias = Any
 """A NamedTuple whose fields are numpy arrays, Python numbers, or such NamedTuples again.
 
@@ -114,6 +113,10 @@ class Policy(ABC):
         return state
 
     def diagnostics(self, state: State) -> Mapping[str, float | Array]:
-        """What a dashboard should show of the state: numbers, or one number per domain."""
+        """What a dashboard should show of the state.
+
+        Numbers; arrays of shape (k,), one number per domain; or matrices of shape (k, k) between
+        domains, whose rows are the domains evaluated and whose columns those trained on.
+        """
         del state
         return {}

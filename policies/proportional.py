@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
-from policies.policy import Array, Task
+from policies.policy import Task
+from policies.signals import Array
 from policies.static import Static
 
 

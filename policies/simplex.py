@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Array: TypeAlias = NDArray[np.float64]
+from policies.signals import Array
 
 # Weights written by hand are rounded; weights that are wrong are off by more than this.
 SUM_TOLERANCE = 1e-6
@@ -61,3 +60,9 @@ def tilt(prior: Array, exponent: Array) -> Array:
     """
     with np.errstate(divide="ignore"):
         return softmax(np.log(prior) + exponent)
+
+
+def smooth(weights: Array, share: float) -> Array:
+    """``(1 - share) * weights + share / k``, shape (k,): no domain falls below ``share / k``."""
+    smoothed: Array = (1 - share) * weights + share / len(weights)
+    return smoothed

@@ -6,7 +6,8 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from policies.policy import Array, Decision, Policy, Task
+from policies.policy import Decision, Policy, Task
+from policies.signals import Array
 
 
 class StaticState(NamedTuple):

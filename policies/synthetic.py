@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from policies.feedback import LN2, Feedback
-from policies.policy import Array, Task
+from policies.policy import Task
+from policies.signals import (
+    Array,
+    GradientNoise,
+    GradientSketches,
+    ReferenceLoss,
+    Signal,
+    ValidationLoss,
+)
 
 TOKENS_PER_SEQUENCE = 128
+SKETCH_SIZE = 16
 
 
 def make_task(num_domains: int, *, seed: int = 0, total_steps: int = 1000) -> Task:
@@ -63,4 +75,31 @@ def make_feedback(
         sequence_loss=(bits_per_byte[domain] + deviation) * LN2 * text,
         sequence_tokens=tokens,
         sequence_bytes=text,
+        learning_rate=1e-3 * (1 - step / (2 * task.total_steps)),
     )
+
+
+def make_signals(task: Task, step: int) -> Mapping[Signal, Any]:
+    """Every signal of one step, a domain's numbers depending on its name and not on its place."""
+    generator = np.random.default_rng([task.seed, step, 1])
+    num_domains = task.num_domains
+    place = np.argsort(np.argsort(task.names))  # Drawn for the names in alphabetical order.
+    loss = 1 + 2 / np.sqrt(1 + step) + generator.uniform(0, 0.5, num_domains)[place]
+    common = generator.normal(size=SKETCH_SIZE)
+    train, validation = (
+        common + generator.normal(size=(num_domains, SKETCH_SIZE))[place] for _ in range(2)
+    )
+    excess = generator.normal(0, 0.5, num_domains)[place]
+    return {
+        Signal.VALIDATION_LOSS: ValidationLoss(
+            nats_per_token=loss * LN2 * task.bytes_per_token,
+            bits_per_byte=loss,
+            standard_error=np.full(num_domains, 0.01),
+        ),
+        Signal.GRADIENT_ALIGNMENT: GradientSketches(train, validation),
+        Signal.GRADIENT_NOISE: GradientNoise(
+            squared_norm=generator.uniform(-0.1, 1, num_domains)[place],
+            variance=generator.uniform(0, 5, num_domains)[place],
+        ),
+        Signal.REFERENCE_LOSS: ReferenceLoss(excess, np.abs(excess) / 2 + np.maximum(excess, 0)),
+    }

@@ -7,7 +7,8 @@ from typing import final
 
 import numpy as np
 
-from policies.policy import Array, Task
+from policies.policy import Task
+from policies.signals import Array
 from policies.simplex import softmax
 from policies.static import Static
 

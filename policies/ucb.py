@@ -13,7 +13,8 @@ from policies.discounted import Moments, absorb, fraction, mean_by_domain, no_mo
 from policies.drift import drift
 from policies.evidence import Scores, shrunken_scores
 from policies.feedback import Feedback
-from policies.policy import Array, Decision, Policy, Task
+from policies.policy import Decision, Policy, Task
+from policies.signals import Array
 from policies.simplex import check_weights, tilt
 
 # No text costs this much, even by an untrained model: such a loss is a fault, not a measurement.

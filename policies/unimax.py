@@ -8,7 +8,8 @@ from typing import final
 
 import numpy as np
 
-from policies.policy import Array, Task
+from policies.policy import Task
+from policies.signals import Array
 from policies.static import Static
 
 

@@ -20,6 +20,7 @@ _HELP = {
     "validate": "evaluate a checkpoint on the validation split",
     "test": "evaluate a checkpoint on the test split",
     "show": "print the table of one or several runs",
+    "simulate": "try policies on training runs that are a law instead of a network",
 } | {name: text for name, (_, _, text) in TOOLS.items()}
 
 
@@ -60,6 +61,9 @@ def _run(command: str, words: list[str]) -> None:
         parser = ArgumentParser(prog="glotmix show", description="Print runs side by side.")
         parser.add_argument("runs", nargs="+", type=Path, help="folders of runs")
         import_module("trainer.table").show(parser.parse_args(words[1:]).runs)
+        return
+    if command == "simulate":
+        import_module("trainer.simulating").run(words[1:])
         return
     module, name, _ = TOOLS[command]
     _call(getattr(import_module(module), name), f"glotmix {command}", words[1:])

@@ -10,8 +10,9 @@ import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from policies.feedback import Array
+from policies import Array
 from trainer.evaluating import EvaluationCallback, HeldOut
+from trainer.heat_map import heat_map
 from trainer.mixing import MixingCallback
 
 LAYOUT = {
@@ -61,6 +62,7 @@ class DashboardCallback(Callback):
         fitting = trainer.state.fn == "fit" and not trainer.sanity_checking
         if result is not None and fitting and trainer.is_global_zero:
             _log(trainer, self._held_out(result), result.step)
+            self._draw_matrices(trainer, result.step)
 
     def _training(self, trainer: Trainer) -> dict[str, float]:
         mixing, totals = self._mixing, self._mixing.totals
@@ -80,9 +82,9 @@ class DashboardCallback(Callback):
         metrics |= self._each("mixture/epochs", epochs)
         metrics |= self._each("mixture/tokens", tokens)
         for name, value in mixing.policy.diagnostics(mixing.policy_state).items():
-            if isinstance(value, np.ndarray):
-                metrics |= self._each(f"policy/{name}", value)
-            else:
+            if np.ndim(value) == 1:
+                metrics |= self._each(f"policy/{name}", np.asarray(value))
+            elif np.ndim(value) == 0:
                 metrics[f"policy/{name}"] = float(value)
         return metrics
 
@@ -90,6 +92,17 @@ class DashboardCallback(Callback):
         return self._each("validation/bits_per_byte", result.bits_per_byte) | self._each(
             "validation/loss", result.loss
         )
+
+    def _draw_matrices(self, trainer: Trainer, step: int) -> None:
+        """What a policy holds between each two domains, as pictures; rows are evaluated domains."""
+        mixing = self._mixing
+        for name, value in mixing.policy.diagnostics(mixing.policy_state).items():
+            if np.ndim(value) == 2:
+                for logger in trainer.loggers:
+                    if isinstance(logger, TensorBoardLogger):
+                        logger.experiment.add_image(
+                            f"policy/{name}", heat_map(np.asarray(value)), step, dataformats="HWC"
+                        )
 
     def _each(self, tag: str, values: Array) -> dict[str, float]:
         pairs: Iterable[tuple[str, float]] = zip(self._mixing.names, values.tolist(), strict=True)

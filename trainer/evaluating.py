@@ -11,7 +11,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from mixer.batch import Batch
-from policies.feedback import LN2, Array, ratio
+from policies import Array
+from policies.feedback import LN2, ratio
 from trainer.data import CorpusDataModule
 from trainer.module import StepOutput
 

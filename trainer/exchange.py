@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, distributed
 
-from policies.feedback import Array, Feedback
+from policies import Array, Feedback
 
 # float32 holds whole numbers up to 2**24 exactly.
 _FINGERPRINT_MASK = 2**24 - 1
@@ -31,6 +31,7 @@ class StepRecord:
     epochs: Array
     sequence_domain: NDArray[np.int64]
     sequence_length: int
+    learning_rate: float
 
 
 class PendingFeedback:
@@ -94,6 +95,7 @@ def make_feedback(record: StepRecord, losses: Array, sizes: Array) -> Feedback:
         sequence_loss=losses,
         sequence_tokens=np.full(len(losses), float(record.sequence_length)),
         sequence_bytes=sizes,
+        learning_rate=record.learning_rate,
     )
 
 
@@ -105,7 +107,7 @@ def fingerprint(weights: Array) -> int:
 def feedback_document(feedback: Feedback) -> dict[str, Any]:
     """A feedback without signals as plain Python, for a checkpoint."""
     fields = {name: getattr(feedback, name).tolist() for name in (*_WHOLE, *_REAL)}
-    return {"step": feedback.step, **fields}
+    return {"step": feedback.step, "learning_rate": feedback.learning_rate, **fields}
 
 
 def feedback_from_document(document: Mapping[str, Any]) -> Feedback:
@@ -114,4 +116,4 @@ def feedback_from_document(document: Mapping[str, Any]) -> Feedback:
         name: np.array(document[name], dtype=np.int64 if name in _WHOLE else np.float64)
         for name in (*_WHOLE, *_REAL)
     }
-    return Feedback(step=document["step"], **fields)
+    return Feedback(step=document["step"], learning_rate=document["learning_rate"], **fields)

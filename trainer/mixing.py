@@ -10,8 +10,8 @@ import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from mixer.batch import Batch
-from policies import Policy, State, Task, UniMax, restore, to_plain
-from policies.feedback import Array, Feedback, ratio
+from policies import Array, Feedback, Policy, State, Task, UniMax, restore, to_plain
+from policies.feedback import ratio
 from policies.simplex import check_weights
 from trainer.data import CorpusDataModule
 from trainer.exchange import (
@@ -61,6 +61,7 @@ class MixingCallback(Callback):
         self._state: State = None
         self._pending: PendingFeedback | Feedback | None = None
         self._parts: list[Any] = []
+        self._learning_rate = 0.0
 
     @property
     def _described(self) -> str:
@@ -123,6 +124,12 @@ class MixingCallback(Callback):
             return
         self._mixture.set_weights(weights)
 
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        # At the end of the batch the schedule has moved on already.
+        self._learning_rate = float(trainer.optimizers[0].param_groups[0]["lr"])
+
     def on_train_batch_end(
         self,
         trainer: Trainer,
@@ -143,6 +150,7 @@ class MixingCallback(Callback):
             epochs=self._mixture.epochs,
             sequence_domain=self._mixture.composition().domain,
             sequence_length=self._sequence_length,
+            learning_rate=self._learning_rate,
         )
         self._observe()
         # A checkpoint between micro-batches keeps neither the gradients nor the losses of its step;

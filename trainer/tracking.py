@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from policies.feedback import LN2, Array, Feedback, ratio
+from policies import Array, Feedback
+from policies.feedback import LN2, ratio
 
 _SMOOTHING = 0.95
 _TOTALS = ("weight_sum", "dropped", "nats", "bytes", "smooth")

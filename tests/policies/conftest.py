@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from policies import Policy, Task
-from policies.policy import Array
+from policies.signals import Array
 from policies.synthetic import make_feedback, make_task
 
 ByStep = Callable[[int], Array]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from policies.discounted import Moments, absorb, no_moments
 from policies.drift import drift
 from policies.evidence import shrunken_scores
-from policies.policy import Array
+from policies.signals import Array
 
 
 @given(

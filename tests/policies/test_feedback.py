@@ -20,6 +20,7 @@ def feedback(domain: list[int], loss: list[float], tokens: list[int], text: list
         sequence_loss=np.array(loss),
         sequence_tokens=np.array(tokens, dtype=np.float64),
         sequence_bytes=np.array(text, dtype=np.float64),
+        learning_rate=1e-3,
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from policies import Fixed
-from policies.policy import Array
+from policies.signals import Array
 from policies.synthetic import make_task
 
 TASK = replace(make_task(3), names=("am", "sw", "yo"))

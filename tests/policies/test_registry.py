@@ -14,7 +14,7 @@ from jsonargparse import ArgumentParser
 
 import policies.registry
 from policies import UCB, Fixed, Policy, Task, Temperature, Uniform, load_policies
-from policies.policy import Array
+from policies.signals import Array
 from policies.static import Static
 
 Install = Callable[..., None]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 
 from policies import Policy, Proportional, Task, Temperature, Uniform, UniMax
-from policies.policy import Array
+from policies.signals import Array
 from policies.synthetic import make_task
 
 SIZES = st.lists(st.floats(1, 1e12), min_size=1, max_size=30).map(np.array)

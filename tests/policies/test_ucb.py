@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from policies import UCB, Feedback, Task
-from policies.policy import Array
+from policies.signals import Array
 from policies.synthetic import make_feedback, make_task
 
 Reward = Literal["progress", "level", "magnitude"]

@@ -19,6 +19,7 @@ RECORD = StepRecord(
     epochs=np.array([0.5, 1.5]),
     sequence_domain=np.repeat([0, 1], [2, 6]),
     sequence_length=16,
+    learning_rate=0.25,
 )
 
 

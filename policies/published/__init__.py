@@ -1,0 +1,1 @@
+"""Published mixing rules, one file each, named after their papers."""

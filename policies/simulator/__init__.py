@@ -1,0 +1,1 @@
+"""Training runs as a law instead of a network, whose best mixture is known."""
