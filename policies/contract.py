@@ -206,8 +206,8 @@ def _check_equivariant(run: Runner, other: Runner, task: Task, order: NDArray[np
         heard[number] = replace(one, signals={kind: signals[kind] for kind in one.signals})
     state = other.policy.init(turned)
     found = [other.decide(state, turned, 0), *other.follow(state, turned, heard[:-1])]
-    for step, (one, two) in enumerate(zip(path.decisions, found, strict=True)):
-        error = float(np.abs(one.weights[order] - two.weights).max())
+    for step, (here, there) in enumerate(zip(path.decisions, found, strict=True)):
+        error = float(np.abs(here.weights[order] - there.weights).max())
         _require(error <= 1e-12, f"the order of domains moves weights by {error:.3g}, step {step}")
 
 

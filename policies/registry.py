@@ -6,15 +6,58 @@ import inspect
 from importlib.metadata import EntryPoint, entry_points
 
 from policies.fixed import Fixed
+from policies.learned import Learned
+from policies.minimax.minimax_regret import MinimaxRegret
 from policies.policy import Policy
 from policies.proportional import Proportional
+from policies.published.ado import ADO
+from policies.published.aioli import Aioli
+from policies.published.doge import DoGE
+from policies.published.doremi import DoReMi
+from policies.published.dump import DUMP
+from policies.published.equitable import Equitable
+from policies.published.gvm import GVM
+from policies.published.odm import ODM
+from policies.published.olmix import Olmix
+from policies.published.pike import PiKE
+from policies.published.regmix import RegMix
+from policies.published.repetition_optimum import RepetitionOptimum
+from policies.published.skill_it import SkillIt
+from policies.published.tikmix_d import TiKMiXD
+from policies.published.tikmix_m import TiKMiXM
+from policies.published.velocitune import Velocitune
 from policies.temperature import Temperature
 from policies.ucb import UCB
 from policies.uniform import Uniform
 from policies.unimax import UniMax
 
 GROUP = "glotmix.policies"
-BUILT_IN: tuple[type[Policy], ...] = (Fixed, Proportional, Temperature, UCB, UniMax, Uniform)
+BUILT_IN: tuple[type[Policy], ...] = (
+    ADO,
+    DUMP,
+    GVM,
+    ODM,
+    UCB,
+    Aioli,
+    DoGE,
+    DoReMi,
+    Equitable,
+    Fixed,
+    Learned,
+    MinimaxRegret,
+    Olmix,
+    PiKE,
+    Proportional,
+    RegMix,
+    RepetitionOptimum,
+    SkillIt,
+    Temperature,
+    TiKMiXD,
+    TiKMiXM,
+    UniMax,
+    Uniform,
+    Velocitune,
+)
 
 
 def load_policies() -> dict[str, type[Policy]]:

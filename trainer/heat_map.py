@@ -21,4 +21,5 @@ def heat_map(matrix: Array) -> NDArray[np.uint8]:
     colour = np.where(matrix[..., None] > 0, _HELPS, _HARMS)
     small = np.round(255 + strength * (colour - 255)).astype(np.uint8)
     scale = max(1, -(-_LEAST_PIXELS // len(matrix)))
-    return small.repeat(scale, axis=0).repeat(scale, axis=1)
+    picture: NDArray[np.uint8] = small.repeat(scale, axis=0).repeat(scale, axis=1)
+    return picture

@@ -30,7 +30,8 @@ def signs(ranks: NDArray[np.int64], seed: int, pair: int) -> Array:
     order = np.random.default_rng([seed, cycle, 1]).permutation(rows - 1) + 1
     flip = np.random.default_rng([seed, cycle, 2]).integers(0, 2, rows - 1)
     odd = np.bitwise_count((column + 1) & order[place]) + flip[place]
-    return 1.0 - 2.0 * (odd % 2)
+    sign: Array = 1.0 - 2.0 * (odd % 2)
+    return sign
 
 
 def leaning(mixture: Array, sign: Array, strength: float) -> Array:

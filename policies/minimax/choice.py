@@ -11,6 +11,11 @@ from policies.minimax.game import Game, Solution, play, regrets
 from policies.minimax.program import solve
 from policies.signals import Array
 
+# Beyond, the program's exponential cones take seconds, and play gets close in less.
+MANY_LANGUAGES = 256
+# Play ends at this part of what languages could gain on average.
+TOLERANCE = 0.01
+
 
 class Choice(NamedTuple):
     """A game's outcome.
@@ -42,13 +47,13 @@ def choose(game: Game, solver: str, before: Choice) -> tuple[Array, Choice]:
     """The mixture that the game asks for, shape (g,), and what there is to say about it."""
     failed = before.failed
     solution: Solution | None = None
-    if solver == "program":
+    if solver == "program" and len(game.target) <= MANY_LANGUAGES:
         try:
             solution = solve(game)
         except RuntimeError:
             failed += 1
     if solution is None:
-        solution = play(game)
+        solution = play(game, tolerance=TOLERANCE)
     choice = Choice(
         regret=regrets(game, solution.mixture),
         adversary=solution.adversary,

@@ -28,7 +28,8 @@ class Game(NamedTuple):
         ambiguity: How far it may go, as KL(l || target) in nats; infinite for the whole simplex
             over the languages that have a target.
         inertia: Price of leaving the prior, in units of regret per nat, not negative.
-        own_units: Whether a language's regret counts in units of its best achievable gain.
+        own_units: Whether a language's regret counts in units of the most that it could gain on the
+            prior within the bounds, or all count in units of what they could gain on average.
     """
 
     effect: Array
@@ -81,16 +82,17 @@ def best_gains(game: Game) -> Array:
     sorted_room = room[order]
     before = np.cumsum(sorted_room, axis=1) - sorted_room
     taken = np.clip(1.0 - game.lower.sum() - before, 0.0, sorted_room)
-    best: Array = game.effect @ game.lower
-    return best + (np.take_along_axis(game.effect, order, axis=1) * taken).sum(axis=1)
+    above_lower = (np.take_along_axis(game.effect, order, axis=1) * taken).sum(axis=1)
+    best: Array = game.effect @ game.lower + above_lower
+    return best
 
 
 def in_units(game: Game) -> tuple[Array, Array]:
     """Effects and best gains of each language in its unit, shapes (k, g) and (k,)."""
     best = best_gains(game)
-    if not game.own_units:
-        return game.effect, best
     unit = best - game.effect @ nearest_within(game.prior, game.lower, game.upper)
+    if not game.own_units:
+        unit = np.full_like(unit, float(game.target @ unit))
     # A language that nothing helps has no regret whatever is done: its unit does not matter.
     unit = np.where(unit > 1e-12 * np.abs(game.effect).max(initial=1e-300), unit, np.inf)
     return game.effect / unit[:, None], best / unit

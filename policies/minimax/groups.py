@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.policy import Task
 from policies.shuffle import name_ranks
 from policies.signals import Array
 
@@ -38,11 +37,19 @@ class Groups(NamedTuple):
         return np.bincount(self.group, values, len(self.prior)).astype(np.float64)
 
 
-def make_groups(task: Task, families: Mapping[str, Sequence[str]] | None, largest: int) -> Groups:
-    """The groups of a task: its families, or single domains, or domains of like size.
+def make_groups(
+    names: tuple[str, ...],
+    unique_tokens: Array,
+    prior: Array,
+    families: Mapping[str, Sequence[str]] | None,
+    largest: int,
+) -> Groups:
+    """Families, or single domains, or domains of like size.
 
     Args:
-        task: Domains with their prior and unique tokens.
+        names: The k domains.
+        unique_tokens: Of each, shape (k,).
+        prior: The mixture whose proportions stay within groups, shape (k,).
         families: Domain names by family; domains of no family form one more. Without families
             every domain is a group of its own as long as there are at most ``largest``; more are
             put together by the number of their unique tokens, in groups of as many domains.
@@ -52,21 +59,21 @@ def make_groups(task: Task, families: Mapping[str, Sequence[str]] | None, larges
         ValueError: A family names an unknown domain, or a domain is in two.
     """
     if families is not None:
-        labels = _by_family(task.names, families)
+        labels = _by_family(names, families)
         ranks = name_ranks([*families, ""])
-    elif task.num_domains <= largest:
-        labels, ranks = np.arange(task.num_domains), name_ranks(task.names)
+    elif len(names) <= largest:
+        labels, ranks = np.arange(len(names)), name_ranks(names)
     else:
-        order = np.lexsort((name_ranks(task.names), task.unique_tokens))
-        labels = np.empty(task.num_domains, dtype=np.int64)
-        labels[order] = np.arange(task.num_domains) * largest // task.num_domains
+        order = np.lexsort((name_ranks(names), unique_tokens))
+        labels = np.empty(len(names), dtype=np.int64)
+        labels[order] = np.arange(len(names)) * largest // len(names)
         ranks = np.arange(largest)
-    mass = np.bincount(labels, task.prior, len(ranks))
+    mass: Array = np.bincount(labels, prior, len(ranks)).astype(np.float64)
     kept = np.flatnonzero(mass > 0)  # Groups without a share have nothing to perturb.
     place = np.zeros(len(ranks), dtype=np.int64)
     place[kept] = np.arange(len(kept))
     group = place[labels]
-    within = np.where(mass[labels] > 0, task.prior / np.maximum(mass[labels], 1e-300), 0.0)
+    within = np.where(mass[labels] > 0, prior / np.maximum(mass[labels], 1e-300), 0.0)
     return Groups(group, within, mass[kept], np.argsort(np.argsort(ranks[kept])))
 
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from policies.estimators.effects import EffectMoments, Effects, absorb, merge, no_moments
 from policies.feedback import Feedback
 from policies.minimax.blocks import Schedule, leaning, signs
 from policies.minimax.choice import Choice, cautious, choose
-from policies.minimax.federation import discounted
 from policies.minimax.game import Game
 from policies.minimax.groups import Groups, make_groups
 from policies.minimax.transfer import aligned, estimate
@@ -35,9 +35,12 @@ class Block(NamedTuple):
 
 
 class MinimaxState(NamedTuple):
-    """What is kept between steps; k languages, g groups of them.
+    """What is kept between steps; k languages in alphabetical order, g groups of them.
+
+    The order keeps the answers the same to the bit however the corpus lists its languages.
 
     Attributes:
+        order: Which domain of the corpus each language is, shape (k,).
         groups: Which domains are perturbed together.
         target: The mixture of languages the adversary starts from, shape (k,).
         schedule: When which block is played.
@@ -48,12 +51,14 @@ class MinimaxState(NamedTuple):
         first: The first block of the pair under way.
         mean_drop: Mean drop in the last pair, shape (k,); NaN before there was one.
         pace: How fast the last pair learnt, as far as the schedule tells.
-        alignment: Discounted inner products of gradients, shape (k, g).
+        epochs: How often each domain has been read, shape (k,).
+        alignment: Inner products of gradients at the last block's end, shape (k, g).
         moments: What own pairs told of effects.
         others: What other sites' pairs told.
         choice: The game's last outcome.
     """
 
+    order: NDArray[np.int64]
     groups: Groups
     target: Array
     schedule: Schedule
@@ -64,6 +69,7 @@ class MinimaxState(NamedTuple):
     first: Block
     mean_drop: Array
     pace: float
+    epochs: Array
     alignment: Array
     moments: EffectMoments
     others: EffectMoments
@@ -89,13 +95,12 @@ class MinimaxRegret(Policy):
         A = A_model + [sum d (u - A_model v) v'] [sum d v v' + ridge]^+
 
     with discounts d, right if the model is right or the trials are, which they are by design. All
-    effects are taken to fall like the learning rate over the step, as they do along a power law, so
-    that v counts in proportion: else early pairs, when losses fall fast, would drown later ones. Each
-    entry counts as far as it exceeds ``caution`` standard errors, so that without evidence there is
-    no effect, hence no regret, hence no reason to leave the prior. The mixture then minimises
+    effects are taken to fall like the learning rate over the step, as they do along a power law,
+    so v counts in proportion, and u as more certain the slower that is.
+    Each entry counts as far as it exceeds ``caution`` standard errors, so that without evidence
+    there is no effect, hence no regret, hence no reason to leave the prior. The mixture minimises
 
-        max_l sum_i l_i R_i(p) + inertia KL(p || prior),
-        R_i(p) = (max_p' A_i p' - A_i p) / (max_p' A_i p' - A_i prior)
+        max_l sum_i l_i R_i(p) + inertia KL(p || prior),   R_i(p) = max_p' A_i p' - A_i p
 
     over mixtures within a factor ``max_change`` of the last one, where the adversary picks the
     weights l of languages from all there are, or from a ball around the target.
@@ -118,18 +123,19 @@ class MinimaxRegret(Policy):
         strength: How far blocks lean, in (0, 1]; at one a domain is left out of some blocks.
         memory: What one pair leaves of the weight of earlier ones, in (0, 1].
         caution: Standard errors that every effect is lowered by.
-        inertia: Regret that is given up for one nat less from the prior, positive.
+        inertia: Regret, in those units, that is given up for one nat less from the prior, positive.
         max_change: Largest factor between shares of consecutive pairs, above 1.
         ambiguity: How far the adversary may stray from the target, KL in nats; infinite for
             minimal worst-case regret over all languages, 0 for the target itself.
-        units: "own" counts a language's regret in units of the most it could gain, "bits_per_byte"
-            as it is.
+        units: "own" counts a language's regret in units of the most it could gain; "bits_per_byte"
+            in bits per byte, all in units of the average of that.
         model: The direct estimate: "own" lets every language be helped by its own text alone, as
-            much for each relative to its share; "gradients" takes inner products of gradients, at
-            the price of their signal; "none" is zero.
+            much for each relative to its share and the less the more often it has been read;
+            "gradients" takes inner products of gradients, at the price of their signal; "none" is
+            zero.
         model_weight: How many pairs the model is worth.
         solver: "program" for the convex program, "play" for no-regret play, which agrees with it
-            to the gap shown in the diagnostics.
+            to the gap shown in the diagnostics and takes over beyond 256 languages.
         families: Domain names by family, perturbed together.
         max_groups: Most groups that domains are perturbed in if there are no families.
     """
@@ -137,15 +143,15 @@ class MinimaxRegret(Policy):
     block: float = 0.01
     min_block_steps: int = 1
     min_pairs: int = 4
-    strength: float = 0.8
-    memory: float = 0.95
+    strength: float = 0.9
+    memory: float = 0.99
     caution: float = 1.0
-    inertia: float = 0.1
-    max_change: float = 1.5
-    ambiguity: float = np.inf
-    units: Literal["own", "bits_per_byte"] = "own"
+    inertia: float = 8.0
+    max_change: float = 1.2
+    ambiguity: float = 0.03
+    units: Literal["own", "bits_per_byte"] = "bits_per_byte"
     model: Literal["own", "gradients", "none"] = "own"
-    model_weight: float = 1.0
+    model_weight: float = 20.0
     solver: Literal["program", "play"] = "program"
     families: dict[str, list[str]] | None = None
     max_groups: int = 16
@@ -185,13 +191,16 @@ class MinimaxRegret(Policy):
 
     def init(self, task: Task) -> MinimaxState:
         check_weights(task.prior, task.names, "prior")
-        groups = make_groups(task, self.families, self.max_groups)
+        order = np.argsort(task.names, kind="stable")
+        names, sizes = tuple(np.array(task.names)[order].tolist()), task.unique_tokens[order]
+        groups = make_groups(names, sizes, task.prior[order], self.families, self.max_groups)
         size, shares = task.num_domains, len(groups.prior)
         steps = max(round(self.block * task.total_steps), self.min_block_steps)
         nothing = Block(np.zeros(shares), np.full(size, np.nan))
         return MinimaxState(
+            order=order,
             groups=groups,
-            target=task.target,
+            target=task.target[order],
             schedule=Schedule(steps, max(task.total_steps - 1, 0) // (2 * steps)),
             seed=task.seed,
             mixture=groups.prior,
@@ -200,10 +209,11 @@ class MinimaxRegret(Policy):
             first=nothing,
             mean_drop=np.full(size, np.nan),
             pace=0.0,
+            epochs=np.zeros(size),
             alignment=np.zeros((size, shares)),
             moments=no_moments(size, shares),
             others=no_moments(size, shares),
-            choice=Choice(np.zeros(size), task.target, 0.0, 0, 0),
+            choice=Choice(np.zeros(size), task.target[order], 0.0, 0, 0),
         )
 
     def decide(self, state: MinimaxState, step: int) -> Decision:
@@ -212,24 +222,26 @@ class MinimaxRegret(Policy):
         if place.pair >= 0:
             sign = signs(state.groups.ranks, state.seed, place.pair)
             shares = leaning(shares, -sign if place.half else sign, self.strength)
-        weights = state.groups.spread(shares)
+        weights = np.empty(len(state.order))
+        weights[state.order] = state.groups.spread(shares)
         return Decision(weights, self.signals if place.ends else frozenset())
 
     def update(self, state: MinimaxState, feedback: Feedback) -> MinimaxState:
         place = state.schedule.place(feedback.step)
         if place.pair < 0 and not place.ends:
             return state
-        drawn = state.groups.gather(feedback.counts.astype(np.float64))
+        drawn = state.groups.gather(feedback.counts[state.order].astype(np.float64))
         if not place.begins:
             drawn = state.block.drawn + drawn
         if not place.ends:
             return state._replace(block=Block(drawn, state.block.drop))
-        loss = held_out_loss(feedback, "bits_per_byte")
+        loss = held_out_loss(feedback, "bits_per_byte")[state.order]
         block = Block(drawn, state.loss - loss)
         state = state._replace(
             loss=loss,
             block=block,
-            alignment=aligned(feedback.gradients, state.groups, state.alignment),
+            epochs=feedback.epochs[state.order],
+            alignment=aligned(feedback.gradients, state.order, state.groups, state.alignment),
         )
         if place.pair < 0:
             return state
@@ -239,26 +251,34 @@ class MinimaxRegret(Policy):
         return self._after_pair(state, max(feedback.learning_rate, 0.0) / middle)
 
     def diagnostics(self, state: MinimaxState) -> Mapping[str, float | Array]:
-        effect = self.effects(state)
+        effect, place = self.effects(state), np.argsort(state.order)
         clear = np.abs(effect.value) > 2 * effect.standard_error
         shown: dict[str, float | Array] = {
-            "regret": state.choice.regret,
-            "adversary": state.choice.adversary,
+            "regret": state.choice.regret[place],
+            "adversary": state.choice.adversary[place],
             "gap": state.choice.gap,
             "clear_effects": float(clear.mean()),
             "programs_failed": float(state.choice.failed),
         }
         if effect.value.shape[0] == effect.value.shape[1]:
-            shown["transfer"] = effect.value
+            shown["transfer"] = effect.value[np.ix_(place, place)]
         return shown
 
     def effects(self, state: MinimaxState) -> Effects:
         """What is known of the effect of moving share from the prior to each group, (k, g).
 
-        In bits per byte and block, now; row = language evaluated, column = group trained on.
+        In bits per byte and block, now; row = language evaluated, column = group trained on, both
+        in the order of the state.
         """
         moments = merge(state.moments, state.others)
-        found = estimate(moments, state.groups, state.alignment, self.model, self.model_weight)
+        found = estimate(
+            moments,
+            state.groups,
+            state.epochs,
+            state.alignment,
+            self.model,
+            self.model_weight,
+        )
         known = np.isfinite(found.standard_error)
         error = np.where(known, state.pace * np.where(known, found.standard_error, 0.0), np.inf)
         return Effects(state.pace * found.value, error)
@@ -279,17 +299,16 @@ class MinimaxRegret(Policy):
     def _after_pair(self, state: MinimaxState, pace: float) -> MinimaxState:
         first, second = state.first, state.block
         mean = (first.drop + second.drop) / 2
-        # Two pairs lie two blocks apart: half of what is between them is between two blocks.
+        # Two pairs lie two blocks apart: half of what is between them is between two blocks. The
+        # first pair, whose losses fall fastest, tells no more than that.
         slowing = (state.mean_drop - mean) / 2
-        trend = np.where(np.isfinite(slowing), slowing, 0.0)
+        shift = (_shares(first) - _shares(second)) / 2
+        fall = (first.drop - second.drop - slowing) / 2
+        # Effects are kept per pace; rows whose noise falls with it count alike divided by its root.
+        root = float(np.sqrt(max(pace, 1e-300)))
         state = state._replace(
-            moments=absorb(
-                state.moments,
-                pace * (_shares(first) - _shares(second)) / 2,
-                (first.drop - second.drop - trend) / 2,
-                discount=self.memory,
-            ),
-            others=discounted(state.others, self.memory),
+            moments=absorb(state.moments, root * shift, fall / root, discount=self.memory),
+            others=merge(state.others, state.others, weights=(self.memory, 0.0)),
             mean_drop=mean,
             pace=pace,
         )

@@ -9,9 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policies import Task
 from policies.minimax.blocks import Schedule, leaning, signs
-from policies.minimax.groups import make_groups
+from policies.minimax.groups import Groups, make_groups
 from policies.synthetic import make_task
+
+
+def grouped(task: Task, families: dict[str, list[str]] | None = None, largest: int = 16) -> Groups:
+    return make_groups(task.names, task.unique_tokens, task.prior, families, largest)
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 13, 200])
@@ -56,14 +61,14 @@ def test_every_step_has_its_place() -> None:
 
 def test_few_domains_are_groups_of_their_own() -> None:
     task = make_task(5)
-    groups = make_groups(task, None, 16)
+    groups = grouped(task)
     np.testing.assert_allclose(groups.spread(groups.prior), task.prior)
     np.testing.assert_array_equal(groups.within, np.ones(5))
 
 
 def test_many_domains_are_grouped_by_size_whatever_their_order() -> None:
     task = make_task(100)
-    groups = make_groups(task, None, 8)
+    groups = grouped(task, largest=8)
     assert np.bincount(groups.group).tolist() == [13, 12, 13, 12, 13, 12, 13, 12]
     np.testing.assert_allclose(groups.spread(groups.prior), task.prior)
     for group in range(7):
@@ -76,13 +81,13 @@ def test_many_domains_are_grouped_by_size_whatever_their_order() -> None:
         unique_tokens=task.unique_tokens[order],
         prior=task.prior[order],
     )
-    np.testing.assert_array_equal(make_groups(turned, None, 8).group, groups.group[order])
+    np.testing.assert_array_equal(grouped(turned, largest=8).group, groups.group[order])
 
 
 def test_families_are_perturbed_together_and_the_rest_is_one_more() -> None:
     task = make_task(5)
     families = {"north": ["d0003", "d0001"], "south": ["d0004"]}
-    groups = make_groups(task, families, 16)
+    groups = grouped(task, families)
     assert groups.group.tolist() == [2, 0, 2, 0, 1]
     np.testing.assert_allclose(groups.gather(task.prior), groups.prior)
     np.testing.assert_allclose(groups.spread(groups.prior), task.prior)
@@ -90,13 +95,13 @@ def test_families_are_perturbed_together_and_the_rest_is_one_more() -> None:
 
 def test_a_domain_without_a_share_has_none_in_its_group() -> None:
     prior = np.array([0.5, 0.0, 0.5])
-    groups = make_groups(replace(make_task(3), prior=prior), None, 16)
+    groups = grouped(replace(make_task(3), prior=prior))
     assert len(groups.prior) == 2
     np.testing.assert_array_equal(groups.spread(np.array([0.25, 0.75])), [0.25, 0.0, 0.75])
 
 
 def test_families_must_name_domains_once() -> None:
     with pytest.raises(ValueError, match="family 'a' must name domains of the corpus, got 'xx'"):
-        make_groups(make_task(3), {"a": ["xx"]}, 16)
+        grouped(make_task(3), {"a": ["xx"]})
     with pytest.raises(ValueError, match="'d0001' is in two"):
-        make_groups(make_task(3), {"a": ["d0001"], "b": ["d0001"]}, 16)
+        grouped(make_task(3), {"a": ["d0001"], "b": ["d0001"]})
