@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -58,6 +59,18 @@ def _aioli(scenario: Scenario, **settings: object) -> Policy:
     )
 
 
+def _ado(scenario: Scenario, counts: Literal["own", "total"]) -> Policy:
+    return ADO(
+        counts=counts,
+        start_step=100,
+        refit_every=100 if scenario.num_domains <= 200 else 250,
+        ignore_steps=25,
+        smoothing_window=25,
+        subsample=5,
+        unit="bits_per_byte",
+    )
+
+
 def _every(scenario: Scenario, steps: int) -> int:
     """Less often where there are thousands of domains and measuring is what takes the time."""
     return steps if scenario.num_domains <= 200 else 10 * steps
@@ -107,23 +120,8 @@ _MAKERS: dict[str, Callable[[Scenario], Policy]] = {
     "ODM": lambda scenario: ODM(unit="bits_per_byte"),
     "ODM exp3": lambda scenario: ODM(variant="exp3", unit="bits_per_byte"),
     "ODM released": lambda scenario: ODM(variant="released", unit="bits_per_byte"),
-    "ADO": lambda scenario: ADO(
-        start_step=100,
-        refit_every=100,
-        ignore_steps=25,
-        smoothing_window=25,
-        subsample=5,
-        unit="bits_per_byte",
-    ),
-    "ADO total counts": lambda scenario: ADO(
-        counts="total",
-        start_step=100,
-        refit_every=100,
-        ignore_steps=25,
-        smoothing_window=25,
-        subsample=5,
-        unit="bits_per_byte",
-    ),
+    "ADO": lambda scenario: _ado(scenario, counts="own"),
+    "ADO total counts": lambda scenario: _ado(scenario, counts="total"),
     "SkillIt": lambda scenario: SkillIt(update_every=25, evaluate_every=25, unit="bits_per_byte"),
     "DoReMi": lambda scenario: DoReMi(eta=0.1),
     "DoGE": lambda scenario: DoGE(target="validation", mu=0.001, update_every=_every(scenario, 10)),
