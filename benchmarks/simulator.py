@@ -3,7 +3,7 @@
 ``python benchmarks/simulator.py [--seeds 20] [--scenarios NAME ...] [--policies NAME ...]``
 
 Runs go to a file as they finish, so that an interrupted benchmark goes on where it stopped; delete
-``benchmarks/results/simulator.json`` to start anew.
+``runs/simulator.json`` to start anew.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from policies.simulator.play import play
 from policies.simulator.scenarios import SCENARIOS, load_scenario
 
 RESULTS = Path(__file__).parent / "results" / "simulator.md"
-RUNS = RESULTS.with_suffix(".json")
+RUNS = Path(__file__).parents[1] / "runs" / "simulator.json"
 
 Run = tuple[str, str, int]
 Figures = dict[str, dict[str, dict[str, list[float]]]]
@@ -60,6 +60,7 @@ def fill_in(figures: Figures, runs: list[Run]) -> None:
             scenario, name, seed = run
             figures[scenario][name][str(seed)] = values
             if number % 20 == 19 or number == len(runs) - 1:
+                RUNS.parent.mkdir(exist_ok=True)
                 RUNS.write_text(json.dumps(figures))
                 print(f"{number + 1}/{len(runs)} {scenario} {name}", flush=True)
 

@@ -1,6 +1,6 @@
 """What policies cost: the time to decide and to hear, at 20 and at 2,000 domains.
 
-``python benchmarks/policies.py [--steps 300] [--out benchmarks/results/policies.md]``
+``python benchmarks/policy_cost.py [--steps 300] [--out benchmarks/results/policy_cost.md]``
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from policies import Policy, Task
 from policies.simulator.scenarios import load_scenario
 from policies.synthetic import make_feedback, make_signals, make_task
 
-RESULTS = Path(__file__).parent / "results" / "policies.md"
+RESULTS = Path(__file__).parent / "results" / "policy_cost.md"
 SCENARIO_OF = {20: "english_rich", 2000: MANY}
 # Steps that take this many times the median solve a program or fit a law.
 HEAVY = 20.0
