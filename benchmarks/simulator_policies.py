@@ -123,10 +123,12 @@ _MAKERS: dict[str, Callable[[Scenario], Policy]] = {
     "ADO": lambda scenario: _ado(scenario, counts="own"),
     "ADO total counts": lambda scenario: _ado(scenario, counts="total"),
     "SkillIt": lambda scenario: SkillIt(update_every=25, evaluate_every=25, unit="bits_per_byte"),
-    "DoReMi": lambda scenario: DoReMi(eta=0.1),
-    "DoGE": lambda scenario: DoGE(target="validation", mu=0.001, update_every=_every(scenario, 10)),
-    "PiKE": lambda scenario: PiKE(update_every=10),
-    "PiKE balanced": lambda scenario: PiKE(update_every=10, tau=3.0, unit="bits_per_byte"),
+    "DoReMi": lambda scenario: DoReMi(eta=0.01),
+    "DoGE": lambda scenario: DoGE(target="validation", update_every=_every(scenario, 1)),
+    "PiKE": lambda scenario: PiKE(update_every=10, zeta1=0.002, zeta2=0.002),
+    "PiKE balanced": lambda scenario: PiKE(
+        update_every=10, zeta1=0.002, zeta2=0.002, tau=3.0, unit="bits_per_byte"
+    ),
     "GVM": lambda scenario: GVM(update_every=10),
     "TiKMiXD": lambda scenario: TiKMiXD(),
     "TiKMiXM": lambda scenario: TiKMiXM(),

@@ -145,10 +145,10 @@ class MinimaxRegret(Policy):
     min_pairs: int = 4
     strength: float = 0.9
     memory: float = 0.99
-    caution: float = 1.0
+    caution: float = 2.0
     inertia: float = 8.0
     max_change: float = 1.2
-    ambiguity: float = 0.03
+    ambiguity: float = 0.01
     units: Literal["own", "bits_per_byte"] = "bits_per_byte"
     model: Literal["own", "gradients", "none"] = "own"
     model_weight: float = 20.0
