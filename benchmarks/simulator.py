@@ -19,11 +19,10 @@ from pathlib import Path
 
 import numpy as np
 from environment import describe
-from scipy.stats import t as student
 from simulator_policies import LEFT_OUT, make_policy, names
 
 from policies.simulator.optimum import find_optimum
-from policies.simulator.play import play
+from policies.simulator.play import interval, play
 from policies.simulator.scenarios import SCENARIOS, load_scenario
 
 RESULTS = Path(__file__).parent / "results" / "simulator.md"
@@ -63,14 +62,6 @@ def fill_in(figures: Figures, runs: list[Run]) -> None:
                 RUNS.parent.mkdir(exist_ok=True)
                 RUNS.write_text(json.dumps(figures))
                 print(f"{number + 1}/{len(runs)} {scenario} {name}", flush=True)
-
-
-def interval(values: list[float]) -> str:
-    mean = float(np.mean(values))
-    if len(values) < 2:
-        return f"{mean:.4f}"
-    half = student.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
-    return f"{mean:.4f} ± {half:.4f}"
 
 
 def section(scenario: str, runs: dict[str, dict[str, list[float]]]) -> Iterator[str]:

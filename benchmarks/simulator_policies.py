@@ -66,7 +66,7 @@ def _ado(scenario: Scenario, counts: Literal["own", "total"]) -> Policy:
         refit_every=100 if scenario.num_domains <= 200 else 250,
         ignore_steps=25,
         smoothing_window=25,
-        subsample=5,
+        subsample=2,
         unit="bits_per_byte",
     )
 

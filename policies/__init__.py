@@ -1,4 +1,7 @@
-"""Mixing policies: feedback from training in, the weights of the next batch out. numpy only."""
+"""Mixing policies: feedback from training in, the weights of the next batch out.
+
+Only numpy is imported at once; scipy and cvxpy when a policy needs them.
+"""
 
 from policies.feedback import Feedback
 from policies.fixed import Fixed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import warnings
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,12 @@ def load_cvxpy() -> Any:
     return importlib.import_module("cvxpy")
 
 
+@lru_cache(maxsize=1)
+def installed_solvers() -> frozenset[str]:
+    """Names of the solvers there are; cvxpy takes 20 ms to look for them."""
+    return frozenset(load_cvxpy().installed_solvers())
+
+
 def solve(problem: Any) -> bool:
     """Solve a program in place, with the first installed solver that reaches full accuracy.
 
@@ -35,11 +42,10 @@ def solve(problem: Any) -> bool:
         Whether the variables hold an optimum. They must not be read otherwise.
     """
     cp = load_cvxpy()
-    installed = cp.installed_solvers()
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # An inaccurate solution counts as none: nothing to say.
         for solver, settings in SOLVERS.items():
-            if solver not in installed:
+            if solver not in installed_solvers():
                 continue
             try:
                 problem.solve(solver=solver, warm_start=False, **settings)

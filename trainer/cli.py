@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentError, ArgumentParser
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -46,10 +46,17 @@ def main() -> None:
         sys.exit(f"glotmix: no command {command!r}; there are {', '.join(_HELP)}")
     try:
         _run(command, words)
-    except ValueError as error:
-        sys.exit(f"glotmix {command}: {error}")
+    except (ArgumentError, ValueError) as error:
+        sys.exit(f"glotmix {command}: {_reason(error)}")
     except KeyboardInterrupt:
         sys.exit(f"glotmix {command}: interrupted")
+
+
+def _reason(error: Exception) -> str:
+    text = str(error)
+    if "Errors:\n" not in text and not isinstance(error, ArgumentError):
+        return text
+    return str(import_module("trainer.parsing").reason(error))
 
 
 def _run(command: str, words: list[str]) -> None:

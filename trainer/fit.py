@@ -38,6 +38,8 @@ _CHECKPOINT_DEFAULTS = {
     "checkpoint.save_top_k": 1,
     "checkpoint.enable_version_counter": False,
 }
+# Parsers raise what is wrong instead of printing every option there is.
+_RAISE = {"exit_on_error": False}
 _TRAINER_DEFAULTS = {
     # A mixture has no epochs: steps bound the run, and validation counts steps.
     "max_epochs": -1,
@@ -145,6 +147,7 @@ def run() -> None:
         trainer_defaults=_TRAINER_DEFAULTS,
         seed_everything_default=0,
         auto_configure_optimizers=False,
+        parser_kwargs=_RAISE | dict.fromkeys(("fit", "validate", "test"), _RAISE),
     )
 
 

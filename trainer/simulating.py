@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
-import re
 from argparse import ArgumentError
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jsonargparse
-import numpy as np
 
 from policies import Policy, load_policies
-from policies.simulator.play import Played, play, table
-from policies.simulator.scenario import Scenario
+from policies.simulator.play import play, table
 from policies.simulator.scenarios import SCENARIOS, load_scenario
+from trainer.parsing import reason
+from trainer.simulation_picture import draw
 
 PLOT = "simulate.png"
 TABLE = "simulate.md"
-AREAS = 20
+LEGEND = """Losses are final held-out ones in bits per byte, averaged over languages by the target.
+average regret: above the average loss of the best mixture (or plan, one mixture for each part of
+the run), which the first rows have, each column at its own best.
+worst regret: the largest distance of a language, the one named, from the lowest loss it could have
+had if the whole run had been its own.
+signals: how often one was measured. seconds: of the policy alone. \u00b1: a 95 % interval."""
 
 
 def run(words: list[str]) -> None:
@@ -27,13 +32,20 @@ def run(words: list[str]) -> None:
     Raises:
         ValueError: A policy, the scenario or a number is unusable.
     """
+    for word in words:
+        if word.startswith("--policy."):
+            raise ValueError(
+                f"settings of a policy come with it, as --policy "
+                f'{{"class_path": "UCB", "init_args": {{"gamma": 0.9}}}}, got {word}; '
+                "glotmix fit --policy.help NAME lists what a policy takes"
+            )
     arguments = _parser().parse_args(words)
     if arguments.seeds < 1:
         raise ValueError(f"seeds must be at least 1, got {arguments.seeds}")
     scenario = load_scenario(arguments.scenario)
     policies = named_policies(arguments.policy)
     if arguments.out is not None:
-        _require_matplotlib()
+        _prepare(arguments.out)
     played = {
         name: [
             play(policy, scenario, seed, delay=arguments.delay) for seed in range(arguments.seeds)
@@ -42,12 +54,10 @@ def run(words: list[str]) -> None:
     }
     text = table(scenario, played)
     print(
-        f"{scenario.name}: {scenario.num_domains} domains, {scenario.total_steps} steps; final "
-        "held-out losses in bits per byte, those of the best mixture and plan each at its own best"
-        f"\n\n{text}"
+        f"{scenario.name}: {scenario.num_domains} domains, {scenario.total_steps} steps, "
+        f"{arguments.seeds} seeds\n\n{text}\n\n{LEGEND}"
     )
     if arguments.out is not None:
-        arguments.out.mkdir(parents=True, exist_ok=True)
         (arguments.out / TABLE).write_text(text + "\n", encoding="utf-8")
         draw(scenario, {name: runs[0] for name, runs in played.items()}, arguments.out / PLOT)
 
@@ -97,72 +107,49 @@ def _policy(word: str) -> tuple[str, Policy]:
     """What to call a policy, and the policy."""
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(Policy, "policy", required=True)
+    value = _settings(word) if word.startswith("{") else word
     try:
-        value = json.loads(word) if word.startswith("{") else word
         policy = parser.instantiate_classes(parser.parse_object({"policy": value})).policy
     except (ArgumentError, ValueError, TypeError) as error:
-        raise ValueError(f"policy {word!r} cannot be made: {_reason(error)}") from error
+        raise ValueError(f"policy {word!r} cannot be made: {reason(error)}") from error
     given = value.get("init_args", {}) if isinstance(value, Mapping) else {}
     settings = ", ".join(f"{key}={setting}" for key, setting in given.items())
     return type(policy).__name__ + (f"({settings})" if settings else ""), policy
 
 
-def _reason(error: Exception) -> str:
-    """The one line of a parser's many that says what is wrong."""
-    text = " ".join(str(error).split())
-    told = re.search(r"Errors: - (.*?)(?: Subclass types| - Expected a <class 'NoneType'>)", text)
-    return told[1] if told else text
+def _settings(word: str) -> dict[str, Any]:
+    """A policy given as JSON.
+
+    Raises:
+        ValueError: It is no JSON, or has other keys than it may have.
+    """
+    form = '{"class_path": "NAME", "init_args": {"SETTING": VALUE, ...}}'
+    try:
+        value = json.loads(word)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"policy must be JSON like {form}, got {word!r}: {error}") from error
+    if "class_path" not in value or set(value) - {"class_path", "init_args"}:
+        raise ValueError(f"policy must have the keys of {form}, got {word!r}")
+    known = load_policies().get(value["class_path"])
+    wrong = set(value.get("init_args", {})) - set(getattr(known, "__dataclass_fields__", ()))
+    if known is not None and wrong:
+        raise ValueError(
+            f"policy {known.__name__} has no setting {', '.join(sorted(wrong))}; it has "
+            f"{', '.join(known.__dataclass_fields__)}"
+        )
+    return dict(value)
 
 
-def _require_matplotlib() -> None:
+def _prepare(out: Path) -> None:
+    """Refuse what could not be written or drawn before anything is played."""
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
         raise ValueError(
             "--out needs matplotlib; install glotmix with the extra plots, or leave --out away"
         ) from error
-
-
-def draw(scenario: Scenario, played: Mapping[str, Played], path: Path) -> None:
-    """Draw each policy's weights over time, stacked, above the losses of its domains.
-
-    Args:
-        scenario: The scenario that was played.
-        played: One run of each policy.
-        path: The file to write.
-    """
-    import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(4.5 * len(played), 6.5), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(2, len(played), sharex=True, sharey="row", squeeze=False)
-    # Areas of hundreds of domains would be hairlines; the widest stand for themselves, the rest
-    # are one. A domain has the same colour and place beside every policy.
-    widths = np.sum([one.mean_weights for one in played.values()], axis=0)
-    widest = widths.argsort(kind="stable")[::-1][:AREAS]
-    colours = matplotlib.colormaps["tab20"](range(len(widest)))
-    for column, (name, one) in enumerate(played.items()):
-        weights, losses = axes[:, column]
-        rest = 1 - one.weights_path[:, widest].sum(axis=1)
-        areas = weights.stackplot(
-            one.steps, one.weights_path[:, widest].T, rest, colors=[*colours, "lightgrey"]
-        )
-        weights.set(title=name, ylim=(0, 1))
-        counted = scenario.target > 0
-        losses.plot(one.steps, one.losses_path[:, counted], linewidth=0.5, color="grey", alpha=0.5)
-        losses.plot(one.steps, one.losses_path @ scenario.target, color="black", label="average")
-        losses.set(xlabel="step", yscale="log")
-        losses.set_title(
-            f"average regret {one.average_regret:.4f}, worst {one.worst_regret:.4f} "
-            f"({scenario.domains[one.worst_domain]})",
-            fontsize="small",
-        )
-    axes[0, 0].set_ylabel("weights")
-    axes[1, 0].set_ylabel("held-out loss, bits per byte")
-    axes[1, 0].legend()
-    names = [scenario.domains[domain] for domain in widest]
-    figure.legend(areas[: len(names)], names, loc="outside right upper", fontsize="small")
-    figure.suptitle(scenario.name)
-    figure.savefig(path, dpi=120)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / TABLE).touch()
+    except OSError as error:
+        raise ValueError(f"out must be a folder that can be written to: {error}") from error

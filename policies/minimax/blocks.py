@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +25,12 @@ def signs(ranks: NDArray[np.int64], seed: int, pair: int) -> Array:
         seed: Seed of the run.
         pair: Which pair, from 0.
     """
+    return _signs(ranks.astype(np.int64).tobytes(), seed, pair)
+
+
+@lru_cache(maxsize=8)  # A pair lasts for many steps.
+def _signs(places: bytes, seed: int, pair: int) -> Array:
+    ranks = np.frombuffer(places, dtype=np.int64)
     rows = 1 << len(ranks).bit_length()
     cycle, place = divmod(pair, rows - 1)
     column = np.argsort(shuffled(ranks, seed, cycle, 0))
@@ -31,6 +38,7 @@ def signs(ranks: NDArray[np.int64], seed: int, pair: int) -> Array:
     flip = np.random.default_rng([seed, cycle, 2]).integers(0, 2, rows - 1)
     odd = np.bitwise_count((column + 1) & order[place]) + flip[place]
     sign: Array = 1.0 - 2.0 * (odd % 2)
+    sign.flags.writeable = False
     return sign
 
 

@@ -21,9 +21,9 @@ class Choice(NamedTuple):
     """A game's outcome.
 
     Attributes:
-        regret: Regret of every language at the chosen mixture, shape (k,).
+        regret: Regret of every language at the chosen mixture, in the game's units, shape (k,).
         adversary: The weights of languages it is best against, shape (k,).
-        gap: How much less the worst regret might be at most.
+        gap: How much less the game's value might be at most, in those units.
         solved: Games solved so far.
         failed: Those of them that the program did not solve, and play did.
     """

@@ -51,7 +51,7 @@ def exchange(
             if sender != receiver:
                 relative = weight / site_weights[receiver]
                 others = merge(others, states[sender].moments, weights=(1.0, relative))
-        exchanged.append(state._replace(others=others))
+        exchanged.append(state._replace(others=others, pairs=sum(one.pairs for one in states)))
     return tuple(exchanged)
 
 
@@ -63,8 +63,9 @@ def federated_regret(
 ) -> FederatedRegret:
     """Regret of playing one mixture of groups, shape (g,), at all sites.
 
-    Its bounds are those of the first site's next move. A site that knows little alone finds little
-    regret; how far rows differ tells how far sites do.
+    Sites differ in what their trials told and in nothing else: all else, such as the bounds of the
+    next move and the pace of learning, is the first site's. A site that knows little alone finds
+    little regret; how far rows differ tells how far sites do.
     """
     pooled = exchange(states, site_weights)[0]
     alone = tuple(
@@ -83,8 +84,8 @@ def _check(states: Sequence[MinimaxState], site_weights: Sequence[float]) -> Non
             f"site_weights must be positive, one for each of {len(states)} sites, "
             f"got {list(site_weights)}"
         )
-    shapes = {state.moments.cross.shape for state in states}
-    if len(shapes) != 1 or any(
-        (state.groups.group != states[0].groups.group).any() for state in states
-    ):
-        raise ValueError("sites must have the same languages in the same groups")
+    first = states[0]
+    for state in states:
+        alike = state.languages == first.languages and len(state.mixture) == len(first.mixture)
+        if not alike or (state.groups.group != first.groups.group).any():
+            raise ValueError("sites must have the same languages in the same groups")

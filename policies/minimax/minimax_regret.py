@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, final
@@ -53,6 +54,8 @@ class MinimaxState(NamedTuple):
         pace: How fast the last pair learnt, as far as the schedule tells.
         epochs: How often each domain has been read, shape (k,).
         alignment: Inner products of gradients at the last block's end, shape (k, g).
+        languages: A number that tells languages by these names from others.
+        pairs: Pairs that told something of effects, own ones and those of other sites.
         moments: What own pairs told of effects.
         others: What other sites' pairs told.
         choice: The game's last outcome.
@@ -71,6 +74,8 @@ class MinimaxState(NamedTuple):
     pace: float
     epochs: Array
     alignment: Array
+    languages: int
+    pairs: int
     moments: EffectMoments
     others: EffectMoments
     choice: Choice
@@ -82,9 +87,9 @@ class MinimaxRegret(Policy):
     """Learns by randomised trials which language helps which, and minimises the worst regret.
 
     Steps are played in pairs of blocks. Block one leans from the mixture p towards a random half
-    of the domains, block two as much the other way, so that the pair as a whole is at p: the
-    trials cost no tokens. With y the fall of every language's validation loss over a block and z
-    the shares realised in it,
+    of the domains, block two as much the other way, so that the pair as a whole is at p (but for
+    its first step, which comes before the last pair is heard of): the trials cost no tokens. With
+    y the fall of every language's validation loss over a block and z the shares realised in it,
 
         u = (y_1 - y_2) / 2,   v = (z_1 - z_2) / 2
 
@@ -94,7 +99,8 @@ class MinimaxRegret(Policy):
 
         A = A_model + [sum d (u - A_model v) v'] [sum d v v' + ridge]^+
 
-    with discounts d, right if the model is right or the trials are, which they are by design. All
+    with discounts d. The trials are randomised by design, so whatever the model gets wrong is
+    corrected as they add up, but for what the ridge of ``model_weight`` pairs leaves of it. All
     effects are taken to fall like the learning rate over the step, as they do along a power law,
     so v counts in proportion, and u as more certain the slower that is.
     Each entry counts as far as it exceeds ``caution`` standard errors, so that without evidence
@@ -123,12 +129,13 @@ class MinimaxRegret(Policy):
         strength: How far blocks lean, in (0, 1]; at one a domain is left out of some blocks.
         memory: What one pair leaves of the weight of earlier ones, in (0, 1].
         caution: Standard errors that every effect is lowered by.
-        inertia: Regret, in those units, that is given up for one nat less from the prior, positive.
+        inertia: Regret, in the units below, that is given up for one nat less from the prior; at
+            least 1e-9.
         max_change: Largest factor between shares of consecutive pairs, above 1.
         ambiguity: How far the adversary may stray from the target, KL in nats; infinite for
             minimal worst-case regret over all languages, 0 for the target itself.
-        units: "own" counts a language's regret in units of the most it could gain; "bits_per_byte"
-            in bits per byte, all in units of the average of that.
+        units: "own" counts a language's regret in units of the most it could gain; "common" counts
+            all languages' in bits per byte, in units of what they could gain on average.
         model: The direct estimate: "own" lets every language be helped by its own text alone, as
             much for each relative to its share and the less the more often it has been read;
             "gradients" takes inner products of gradients, at the price of their signal; "none" is
@@ -149,7 +156,7 @@ class MinimaxRegret(Policy):
     inertia: float = 8.0
     max_change: float = 1.2
     ambiguity: float = 0.01
-    units: Literal["own", "bits_per_byte"] = "bits_per_byte"
+    units: Literal["own", "common"] = "common"
     model: Literal["own", "gradients", "none"] = "own"
     model_weight: float = 20.0
     solver: Literal["program", "play"] = "program"
@@ -168,11 +175,13 @@ class MinimaxRegret(Policy):
                 raise ValueError(
                     f"{name} must be in ({low:g}, {high:g}], got {getattr(self, name)}"
                 )
-        for name in ("caution", "ambiguity", "model_weight"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        for name in ("caution", "model_weight"):
+            if not 0 <= getattr(self, name) < np.inf:
+                raise ValueError(f"{name} must be in [0, inf), got {getattr(self, name)}")
+        if not self.ambiguity >= 0:
+            raise ValueError(f"ambiguity must not be negative, got {self.ambiguity}")
         for name, allowed in (
-            ("units", ("own", "bits_per_byte")),
+            ("units", ("own", "common")),
             ("model", ("own", "gradients", "none")),
             ("solver", ("program", "play")),
         ):
@@ -196,12 +205,19 @@ class MinimaxRegret(Policy):
         groups = make_groups(names, sizes, task.prior[order], self.families, self.max_groups)
         size, shares = task.num_domains, len(groups.prior)
         steps = max(round(self.block * task.total_steps), self.min_block_steps)
+        pairs = max(task.total_steps - 1, 0) // (2 * steps)
+        if pairs <= self.min_pairs:
+            raise ValueError(
+                f"block and min_block_steps must leave room for more than min_pairs = "
+                f"{self.min_pairs} pairs of blocks, got {pairs} pairs of 2 x {steps} steps in "
+                f"{task.total_steps} steps; take shorter blocks, fewer pairs or a longer run"
+            )
         nothing = Block(np.zeros(shares), np.full(size, np.nan))
         return MinimaxState(
             order=order,
             groups=groups,
             target=task.target[order],
-            schedule=Schedule(steps, max(task.total_steps - 1, 0) // (2 * steps)),
+            schedule=Schedule(steps, pairs),
             seed=task.seed,
             mixture=groups.prior,
             loss=np.full(size, np.nan),
@@ -211,6 +227,8 @@ class MinimaxRegret(Policy):
             pace=0.0,
             epochs=np.zeros(size),
             alignment=np.zeros((size, shares)),
+            languages=zlib.crc32("\0".join(names).encode()),
+            pairs=0,
             moments=no_moments(size, shares),
             others=no_moments(size, shares),
             choice=Choice(np.zeros(size), task.target[order], 0.0, 0, 0),
@@ -260,7 +278,7 @@ class MinimaxRegret(Policy):
             "clear_effects": float(clear.mean()),
             "programs_failed": float(state.choice.failed),
         }
-        if effect.value.shape[0] == effect.value.shape[1]:
+        if np.array_equal(state.groups.group, np.arange(len(place))):
             shown["transfer"] = effect.value[np.ix_(place, place)]
         return shown
 
@@ -311,9 +329,9 @@ class MinimaxRegret(Policy):
             others=merge(state.others, state.others, weights=(self.memory, 0.0)),
             mean_drop=mean,
             pace=pace,
+            pairs=state.pairs + int(np.isfinite(fall).any()),
         )
-        heard = state.moments.weight + state.others.weight
-        if len(state.mixture) == 1 or heard < min(self.min_pairs, 1 / (1 - self.memory + 1e-12)):
+        if len(state.mixture) == 1 or state.pairs < self.min_pairs:
             return state
         mixture, choice = choose(self.game(state), self.solver, state.choice)
         return state._replace(mixture=mixture, choice=choice)

@@ -90,7 +90,8 @@ class ADO(Policy):
         variant: Whose soft priors: "paper" (relative to the losses) or "released".
         counts: What n counts: "own" sequences of the domain, or the "total" of all domains, as the
             released code does by default; the factor 1 / n then cancels.
-        start_step: First step whose batch may change the mixture.
+        start_step: First step whose batch may change the mixture, if there is a law by then: with
+            the defaults, of which the first fit finds no points yet, the first comes at step 2,000.
         refit_every: Steps from one fit to the next.
         ignore_steps: Steps at the start of training that laws leave out.
         smoothing_window: Steps in the filter's window, odd; 1 for no filter.

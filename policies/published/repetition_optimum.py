@@ -45,8 +45,8 @@ class RepetitionOptimum(Static):
             for one source read alone; mixtures are reported to tolerate more.
         max_epochs: Most often that any domain may be read. A run that is longer than this many
             readings of the whole corpus gets the natural mixture, which repeats all equally often.
-        transfer: ``{evaluated domain: {trained domain: tau}}``: what a token of the second is worth
-            to the first as a part of one of its own, in [0, 1]; zero if not named.
+        transfer: ``{trained domain: {evaluated domain: tau}}``: what a token of the first is worth
+            to the second as a part of one of its own, in [0, 1]; zero if not named.
     """
 
     alpha: float = 0.3
@@ -63,8 +63,8 @@ class RepetitionOptimum(Static):
             raise ValueError(
                 f"max_epochs must be positive and finite, or left out, got {self.max_epochs}"
             )
-        for evaluated, row in (self.transfer or {}).items():
-            for trained, tau in row.items():
+        for trained, column in (self.transfer or {}).items():
+            for evaluated, tau in column.items():
                 if not 0 <= tau <= 1:
                     raise ValueError(
                         f"transfer to {evaluated!r} from {trained!r} must be in [0, 1], got {tau}"
@@ -95,8 +95,8 @@ class RepetitionOptimum(Static):
         """Transfer as a matrix, rows evaluated and columns trained, shape (k, k)."""
         place = {name: index for index, name in enumerate(task.names)}
         tau = np.eye(task.num_domains)
-        for evaluated, row in (self.transfer or {}).items():
-            for trained, value in row.items():
+        for trained, column in (self.transfer or {}).items():
+            for evaluated, value in column.items():
                 for name in (evaluated, trained):
                     if name not in place:
                         raise ValueError(f"transfer must name domains of the corpus, got {name!r}")

@@ -29,6 +29,7 @@ class TiKMiXState(NamedTuple):
         prior: The mixture that no domain may do worse under, shape (k,).
         order: The domains in the order of their names, shape (k,).
         update_every: Steps from one mixture to the next.
+        total_steps: Length of the run.
         influence: Of training on the column's domain on the row's, shape (k, k).
         measurements: How many measurements are behind each influence, shape (k, k).
         changes: Mixtures computed so far.
@@ -40,6 +41,7 @@ class TiKMiXState(NamedTuple):
     prior: Array
     order: NDArray[np.int64]
     update_every: int
+    total_steps: int
     influence: Array
     measurements: NDArray[np.int64]
     changes: int
@@ -90,6 +92,7 @@ class TiKMiX(Policy):
             prior=task.prior,
             order=np.argsort(name_ranks(task.names)),
             update_every=self.update_every or max(task.total_steps // STAGES, 1),
+            total_steps=task.total_steps,
             influence=np.zeros(shape),
             measurements=np.zeros(shape, dtype=np.int64),
             changes=0,
@@ -99,11 +102,15 @@ class TiKMiX(Policy):
 
     def decide(self, state: TiKMiXState, step: int) -> Decision:
         left = state.update_every - step % state.update_every
-        return Decision(state.weights, self.signals if left <= self.average_over else frozenset())
+        # A change after the last step would rule nothing.
+        asks = left <= self.average_over and step + left < state.total_steps
+        return Decision(state.weights, self.signals if asks else frozenset())
 
     def update(self, state: TiKMiXState, feedback: Feedback) -> TiKMiXState:
         state = self._measure(state, feedback)
-        if (feedback.step + 1) % state.update_every or not state.measurements.any():
+        after = feedback.step + 1
+        due = after % state.update_every == 0 and after < state.total_steps
+        if not due or not state.measurements.any():
             return state
         # In the order of their names, so that neither rounding nor draws depend on the list's.
         order = state.order

@@ -33,7 +33,7 @@ class Played(NamedTuple):
         worst_domain: Which domain that is.
         mean_weights: Shape (k,).
         steps: The m steps that the two paths show, shape (m,).
-        weights_path: Weights in those steps, shape (m, k).
+        weights_path: Mean weights from the step before until each of them, shape (m, k).
         losses_path: Losses after them, shape (m, k).
         measured: Signals asked for and measured.
         seconds: Spent by the policy.
@@ -75,8 +75,10 @@ def play(
     simulation = Simulation(scenario, seed)
     kept = np.unique(np.linspace(0, scenario.total_steps - 1, points).round().astype(np.int64))
     keep = set(kept.tolist())
-    weights_path, losses_path = [], []
+    weights_path: list[Array] = []
+    losses_path: list[Array] = []
     total: Array = np.zeros(scenario.num_domains)
+    shown = total
     waiting: deque[Feedback] = deque()
     measured, seconds, began = 0, 0.0, time.perf_counter()
     state = policy.init(simulation.task)
@@ -88,7 +90,9 @@ def play(
         measured += len(decision.signals)
         total = total + weights
         if step in keep:
-            weights_path.append(weights)
+            since = step - (kept[len(weights_path) - 1] if weights_path else -1)
+            weights_path.append((total - shown) / since)
+            shown = total
             losses_path.append(simulation.losses)
         began = time.perf_counter()
         if len(waiting) > delay:
@@ -121,7 +125,7 @@ def table(scenario: Scenario, played: Mapping[str, Sequence[Played]]) -> str:
     rows = [("", *COLUMNS), ("---",) + ("---:",) * len(COLUMNS), *_best_rows(scenario, optimum)]
     for name, runs in played.items():
         average, regret, worst = (
-            _interval([getattr(run, field) for run in runs])
+            interval([getattr(run, field) for run in runs])
             for field in ("average_loss", "average_regret", "worst_regret")
         )
         domain = scenario.domains[_most_frequent([run.worst_domain for run in runs])]
@@ -130,10 +134,11 @@ def table(scenario: Scenario, played: Mapping[str, Sequence[Played]]) -> str:
         cells = (name, average, regret, f"{worst} {domain}", f"{signals:.0f}", f"{seconds:.2f}")
         rows.append(cells)
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
-        for row in rows
-    ]
+    lines = []
+    for row in rows:
+        first, *numbers = zip(row, widths, strict=True)
+        aligned = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in numbers)]
+        lines.append("| " + " | ".join(aligned) + " |")
     return "\n".join(lines)
 
 
@@ -141,18 +146,18 @@ def _best_rows(scenario: Scenario, optimum: Optimum) -> list[tuple[str, ...]]:
     """Best mixture and best plan, each column at its own best."""
     sort = "best" if scenario.convex else "best found"
     rows: list[tuple[str, ...]] = []
-    for name, average, worst in (
-        ("mixture", optimum.average_fixed.value, optimum.worst_fixed.value),
-        ("plan", optimum.average_planned.value, optimum.worst_planned.value),
-    ):
+    best = [("mixture", optimum.average_fixed.value, optimum.worst_fixed.value)]
+    if scenario.num_parts > 1:  # With one part the best plan is the best mixture.
+        best.append(("plan", optimum.average_planned.value, optimum.worst_planned.value))
+    for name, average, worst in best:
         regret = average - optimum.average_planned.value
         cells = (f"{average:.4f}", f"{regret:.4f}", f"{worst:.4f}", "", "")
         rows.append((f"{sort} {name}", *cells))
     return rows
 
 
-def _interval(values: Sequence[float]) -> str:
-    """Mean and half a 95 % confidence interval."""
+def interval(values: Sequence[float]) -> str:
+    """Mean and half a 95 % confidence interval (Student's t), where there are several values."""
     mean = float(np.mean(values))
     if len(values) < 2:
         return f"{mean:.4f}"

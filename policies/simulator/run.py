@@ -42,6 +42,8 @@ class Simulation:
     """
 
     def __init__(self, scenario: Scenario, seed: int = 0) -> None:
+        if seed < 0:
+            raise ValueError(f"seed must not be negative, got {seed}")
         self.scenario = scenario
         self.task = scenario.task(seed)
         self.step_number = 0
@@ -174,7 +176,8 @@ class Simulation:
         variance of a sequence's gradient stays what it was at the start, as noise does.
         """
         scenario = self.scenario
-        own = scenario.tokens_per_step * slope(scenario, before) * worth(scenario, before)
+        useful = scenario.usefulness[scenario.part(self.step_number - 1)]
+        own = scenario.tokens_per_step * slope(scenario, before) * worth(scenario, before) * useful
         first = scenario.tokens_per_step * scenario.alpha * scenario.gain / scenario.start_tokens
         variance = scenario.gradient_noise**2 * first / scenario.sequences_per_step
         share = np.maximum(counts, 1)

@@ -117,6 +117,8 @@ class Scenario:
             raise ValueError(f"usefulness must have shape (g, {self.num_domains}), got {shape}")
         if not (np.isfinite(self.usefulness) & (self.usefulness >= 0)).all():
             raise ValueError("usefulness must be finite and not negative")
+        if not self.usefulness.any(axis=1).all():
+            raise ValueError("usefulness must be positive for some domain in every part")
         if self.total_steps % shape[0]:
             raise ValueError(
                 f"total_steps must be a multiple of the {shape[0]} parts of usefulness, "

@@ -47,7 +47,7 @@ def test_solver_that_fails_is_followed_by_the_next(monkeypatch: pytest.MonkeyPat
 
 
 def test_only_installed_solvers_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cp, "installed_solvers", list)
+    monkeypatch.setattr(policies.programs, "installed_solvers", frozenset)
     assert not solve(cp.Problem(cp.Minimize(cp.abs(cp.Variable()))))
 
 

@@ -14,7 +14,17 @@ def glotmix(*words: str) -> subprocess.CompletedProcess[str]:
 
 def test_help_lists_every_command() -> None:
     result = glotmix("--help")
-    for command in ("fit", "validate", "test", "prepare", "manifest", "verify", "stories", "simulate", "show"):
+    for command in (
+        "fit",
+        "validate",
+        "test",
+        "prepare",
+        "manifest",
+        "verify",
+        "stories",
+        "simulate",
+        "show",
+    ):
         assert f"\n  {command}" in result.stdout
     assert result.returncode == 0
 

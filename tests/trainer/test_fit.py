@@ -1,6 +1,8 @@
 """Whole small runs: what they write, and what is refused before they start."""
 
 import json
+import re
+from argparse import ArgumentError
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import transformers
 from small_runs import configuration, run_here
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from trainer.parsing import reason
 from trainer.summary import load_summary
 from trainer.table import render
 
@@ -182,13 +185,17 @@ def test_bad_configurations_are_refused_before_training(
     [
         ({"policy": {"class_path": "policies.UCB", "init_args": {"gama": 1}}}, "gama"),
         ({"policy": {"class_path": "policies.UBC"}}, "UBC"),
+        ({"policy": {"class_path": "Ado"}}, "policy must be one of ADO, Aioli, .* got 'Ado'"),
         ({"data__batch_sise": 4}, "batch_sise"),
         ({"seed_everything": True}, "seed_everything must be a whole number"),
     ],
 )
-def test_misspelt_options_are_named(
-    corpus: Path, tmp_path: Path, changes: dict[str, Any], message: str, capsys
+def test_misspelt_options_are_named_in_one_line(
+    corpus: Path, tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(SystemExit):
+    with pytest.raises((ArgumentError, ValueError)) as caught:
         run_here(configuration(corpus, tmp_path / "run", **changes))
-    assert message in capsys.readouterr().err
+    told = reason(caught.value)
+    assert re.search(message, told)
+    assert "\n" not in told
+    assert len(told) < 400

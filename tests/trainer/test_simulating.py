@@ -16,7 +16,7 @@ def test_a_table_and_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str
     words = ["--policy", "Uniform", ucb, "--scenario", "independent", "--seeds", "2"]
     run([*words, "--out", str(out)])
     printed = capsys.readouterr().out
-    for row in ("best plan", "Uniform", "UCB(gamma=0.9)"):
+    for row in ("best mixture", "Uniform", "UCB(gamma=0.9)"):
         assert f"\n| {row} " in printed
     assert (out / "simulate.png").read_bytes().startswith(b"\x89PNG")
     assert (out / "simulate.md").read_text() in printed
@@ -35,7 +35,14 @@ def test_policies_by_name_path_and_settings() -> None:
         (["--policy", "Nobody"], "policy must be one of .*Fixed, .* got 'Nobody'"),
         (["--policy", "policies.Nobody"], "policy 'policies.Nobody' cannot be made"),
         (["--policy", "Fixed"], "cannot be made: .*arguments are required: weights$"),
-        (["--policy", "{'class_path': "], "cannot be made: Expecting property name"),
+        (["--policy", "{'class_path': "], "policy must be JSON like .* Expecting property name"),
+        (["--policy", '{"class_path": "UCB", "gamma": 1}'], "policy must have the keys of"),
+        (
+            ["--policy", '{"class_path": "UniMax", "init_args": {"max_epoch": 1}}'],
+            "policy UniMax has no setting max_epoch; it has max_epochs",
+        ),
+        (["--policy", "UCB", "--policy.gamma", "1"], "settings of a policy come with it"),
+        (["--policy", "UCB", "--out", "/dev/null/x"], "out must be a folder that can be written"),
         (["--policy", "UCB", "UCB"], "policy UCB is named twice"),
         (
             ["--policy", '{"class_path": "UCB", "init_args": {"gamma": 2}}'],

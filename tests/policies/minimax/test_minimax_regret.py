@@ -133,14 +133,14 @@ def test_noise_alone_leaves_the_prior_nearly_in_force() -> None:
 def test_no_measurement_is_no_evidence() -> None:
     task = even_task(4, 100)
     state, path = planted_run(MinimaxRegret(), task, np.full((4, 4), np.nan), steps=100)
-    assert state.choice.solved > 0
+    assert state.pairs == 0
     np.testing.assert_allclose(state.mixture, 0.25)
     np.testing.assert_allclose(np.mean(path[1:97], axis=0), 0.25)
 
 
 def test_blocks_of_a_pair_average_to_the_mixture() -> None:
     task = replace(make_task(7), total_steps=21)
-    policy = MinimaxRegret(min_block_steps=5)
+    policy = MinimaxRegret(min_block_steps=5, min_pairs=1)
     state = policy.init(task)
     weights = np.array([policy.decide(state, step).weights for step in range(21)])
     np.testing.assert_allclose(weights[0], task.prior)
@@ -197,11 +197,37 @@ def test_regret_is_told_for_all_sites_and_for_each() -> None:
     assert set(np.argsort(regret.together)[-3:]) == {0, 2, 4}
 
 
+@pytest.mark.parametrize("memory", [0.5, 1.0])
+def test_the_first_move_comes_after_as_many_pairs_as_asked(memory: float) -> None:
+    policy = MinimaxRegret(memory=memory, min_pairs=3, caution=0.0)
+    _, path = planted_run(policy, even_task(6, 200), HELPFUL, steps=60, noise=1e-3)
+    pairs = [(path[step] + path[step + 2]) / 2 for step in range(2, 58, 4)]
+    moved = [bool(np.abs(pair - 1 / 6).max() > 1e-6) for pair in pairs]
+    # The first pair is only compared with the next, so the third comparison is the fourth pair's.
+    assert moved.index(True) == 4
+
+
+def test_a_run_too_short_for_its_blocks_is_refused() -> None:
+    with pytest.raises(ValueError, match="more than min_pairs = 4 pairs of blocks, got 2 pairs"):
+        MinimaxRegret(block=0.2).init(even_task(4, 100))
+
+
+def test_families_are_not_taken_for_single_languages() -> None:
+    task = even_task(2, 100)
+    families = {"b": ["d0001"], "a": ["d0000"]}
+    state = MinimaxRegret(families=families).init(task)
+    assert "transfer" not in MinimaxRegret(families=families).diagnostics(state)
+    state = MinimaxRegret().init(task)
+    assert MinimaxRegret().diagnostics(state)["transfer"].shape == (2, 2)  # type: ignore[union-attr]
+
+
 def test_sites_must_fit_together() -> None:
     _, sites = two_sites()
     other = MinimaxRegret().init(even_task(5, 100))
-    with pytest.raises(ValueError, match="same languages"):
-        exchange([sites[0], other], [1.0, 1.0])
+    renamed = replace(even_task(6, 100), names=tuple("abcdef"))
+    for stranger in (other, MinimaxRegret().init(renamed)):
+        with pytest.raises(ValueError, match="same languages"):
+            exchange([sites[0], stranger], [1.0, 1.0])
     with pytest.raises(ValueError, match="site_weights must be positive, one for each of 2"):
         exchange(sites, [1.0, 0.0])
 
@@ -214,8 +240,9 @@ def test_sites_must_fit_together() -> None:
         ({"memory": 0.0}, "memory must be in"),
         ({"max_change": 1.0}, "max_change must be in"),
         ({"inertia": 0.0}, "inertia must be in"),
-        ({"caution": -1.0}, "caution must not be negative"),
+        ({"caution": -1.0}, "caution must be in"),
         ({"ambiguity": np.nan}, "ambiguity must not be negative"),
+        ({"model_weight": np.inf}, "model_weight must be in"),
         ({"units": "nats"}, "units must be one of"),
         ({"model": "trees"}, "model must be one of"),
         ({"solver": "guess"}, "solver must be one of"),

@@ -107,8 +107,8 @@ def test_what_the_targets_cannot_take_goes_to_the_others() -> None:
 def matrix(task: Task, seed: int) -> tuple[Array, dict[str, dict[str, float]]]:
     tau = np.random.default_rng(seed).uniform(0, 0.4, (task.num_domains,) * 2)
     np.fill_diagonal(tau, 1)
-    rows = (dict(zip(task.names, row.tolist(), strict=True)) for row in tau)
-    return tau, dict(zip(task.names, rows, strict=True))
+    columns = (dict(zip(task.names, column.tolist(), strict=True)) for column in tau.T)
+    return tau, dict(zip(task.names, columns, strict=True))
 
 
 @pytest.mark.parametrize("cap", [None, 3.0])
@@ -139,7 +139,7 @@ def test_solver_and_bisection_agree() -> None:
 
 def test_teacher_gains_share() -> None:
     task = task_of([1e9, 1e9, 1e9])
-    teaches = {"d0001": {"d0000": 0.5}, "d0002": {"d0000": 0.5}}
+    teaches = {"d0000": {"d0001": 0.5, "d0002": 0.5}}
     weights = RepetitionOptimum(transfer=teaches).mixture(task)
     assert weights[0] > 0.4 > weights[1] == pytest.approx(weights[2], abs=1e-5)
 
@@ -150,7 +150,7 @@ def test_teacher_gains_share() -> None:
         ({"alpha": 0.0}, r"alpha must be in \(0, 2\], got 0.0"),
         ({"decay": 0.0}, r"decay must be in \[0.001, 1e6\], got 0.0"),
         ({"max_epochs": 0.0}, "max_epochs must be positive and finite, or left out, got 0.0"),
-        ({"transfer": {"a": {"b": 2.0}}}, r"transfer to 'a' from 'b' must be in \[0, 1\], got 2.0"),
+        ({"transfer": {"a": {"b": 2.0}}}, r"transfer to 'b' from 'a' must be in \[0, 1\], got 2.0"),
         ({"transfer": {"a": {"a": 0.5}}}, "transfer of 'a' to itself must be 1 or left out"),
     ],
 )

@@ -115,12 +115,23 @@ def test_a_table_has_every_policy_and_the_best() -> None:
     }
     lines = table(scenario, played).splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    assert [row[0] for row in cells] == ["", "---", "best mixture", "best plan", "Uniform", "UCB"]
-    assert cells[4][1] == f"{played['Uniform'][0].average_loss:.4f}"
+    assert [row[0] for row in cells] == ["", "---", "best mixture", "Uniform", "UCB"]
+    assert cells[3][1] == f"{played['Uniform'][0].average_loss:.4f}"
     values = np.array([run.average_loss for run in played["UCB"]])
     half = 4.30265 * values.std(ddof=1) / np.sqrt(3)
-    assert cells[5][1] == f"{values.mean():.4f} ± {half:.4f}"
+    assert cells[4][1] == f"{values.mean():.4f} ± {half:.4f}"
     assert len({len(line) for line in lines}) == 1
+
+
+def test_a_plan_is_shown_where_it_can_be_better_than_a_mixture() -> None:
+    scenario = drifting_small()
+    assert "| best plan " in table(scenario, {"Uniform": [play(Uniform(), scenario)]})
+
+
+def test_the_path_shows_means_between_its_points() -> None:
+    played = play(UCB(), small(4), points=5)
+    widths = np.diff(played.steps, prepend=-1)
+    np.testing.assert_allclose(widths @ played.weights_path / 40, played.mean_weights)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,104 @@
+"""Closed forms beside the program that they spare."""
+
+from __future__ import annotations
+
+import cvxpy as cp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from policies.allocation.closed_form import (
+    NEAREST,
+    Objective,
+    find_partition,
+    nearest_euclidean,
+    nearest_in_groups,
+)
+from policies.signals import Array
+
+
+def random_bounds(
+    generator: np.random.Generator, size: int
+) -> tuple[Array, Array, Array, Array, Array]:
+    """A level, bounds of domains, and rows for disjoint groups with their bounds; all feasible."""
+    inside = generator.dirichlet(np.ones(size))
+    level = generator.dirichlet(np.full(size, generator.uniform(0.3, 3)))
+    lower = inside * generator.uniform(0, 1, size)
+    upper = np.minimum(inside * generator.uniform(1, 4, size) + 1e-4, 1)
+    number = int(generator.integers(1, max(2, size // 3) + 1))
+    group = generator.integers(0, number + 1, size)  # The last one is left without bounds.
+    rows, bound = [], []
+    for one in range(number):
+        members = (group == one).astype(np.float64)
+        if members.sum() > 1:
+            total = float(members @ inside)
+            if generator.random() < 0.7:
+                rows.append(members)
+                bound.append(total * generator.uniform(1, 1.3))
+            if generator.random() < 0.7:
+                rows.append(-members)
+                bound.append(-total * generator.uniform(0.7, 1))
+    return level, lower, upper, np.array(rows).reshape(-1, size), np.array(bound)
+
+
+@given(st.integers(0, 10_000), st.sampled_from(["kl", "euclidean"]))
+@settings(max_examples=25, deadline=None)
+def test_groups_agree_with_the_program(seed: int, objective: Objective) -> None:
+    generator = np.random.default_rng(seed)
+    size = int(generator.integers(1, 20))
+    level, lower, upper, matrix, bound = random_bounds(generator, size)
+    partition = find_partition(matrix)
+    assert partition is not None
+    found = nearest_in_groups(level, lower, upper, partition, bound, NEAREST[objective])
+    assert found is not None
+    weights = cp.Variable(size)
+    distance = (
+        cp.sum_squares(weights - level)
+        if objective == "euclidean"
+        else cp.sum(cp.kl_div(weights, level))
+    )
+    within = [cp.sum(weights) == 1, weights >= lower, weights <= upper]
+    if len(bound):
+        within.append(matrix @ weights <= bound)
+    tight = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), 1e-11)
+    cp.Problem(cp.Minimize(distance), within).solve(solver="CLARABEL", **tight)
+    np.testing.assert_allclose(found, weights.value, atol=1e-6)
+
+
+@given(st.integers(0, 10_000), st.integers(1, 300))
+@settings(max_examples=40, deadline=None)
+def test_euclidean_shifts_the_free_ones_alike(seed: int, size: int) -> None:
+    generator = np.random.default_rng(seed)
+    level, lower, upper, _, _ = random_bounds(generator, size)
+    found = nearest_euclidean(level, lower, upper, 1.0)
+    assert abs(found.sum() - 1) < 1e-12
+    free = (found > lower + 1e-12) & (found < upper - 1e-12)
+    shift = (found - level)[free]
+    if len(shift):
+        np.testing.assert_allclose(shift, shift[0], atol=1e-12)
+        assert ((found - level)[found <= lower + 1e-12] >= shift[0] - 1e-9).all()
+        assert ((found - level)[found >= upper - 1e-12] <= shift[0] + 1e-9).all()
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        [[1, 1, 0], [0, 1, 1]],  # Groups overlap.
+        [[1, 1, 0], [1, 1, 1]],  # One lies in the other.
+        [[1, 1, 1], [-1, -1, 0]],  # The smaller one second.
+        [[1, 2, 0]],  # Not a plain sum.
+        [[1, -1, 0]],  # A ratio.
+        [[1, 1, 0], [1, 1, 0]],  # Bounded twice.
+    ],
+)
+def test_other_rows_are_no_partition(matrix: list[list[float]]) -> None:
+    assert find_partition(np.array(matrix, dtype=np.float64)) is None
+
+
+def test_groups_that_leave_nothing() -> None:
+    partition = find_partition(np.array([[1.0, 1, 0], [-1, -1, 0]]))
+    assert partition is not None
+    level, bound = np.full(3, 1 / 3), np.array([0.2, -0.3])
+    found = nearest_in_groups(level, np.zeros(3), np.ones(3), partition, bound, NEAREST["kl"])
+    assert found is None
