@@ -23,12 +23,12 @@ def drift(mean: Array, elapsed: Array, number: Array) -> Array:
     total = float(number.sum())
     if total <= 0:
         return np.zeros_like(mean)
-    mean_reward = float(number @ mean) / total
-    mean_elapsed = float(number @ elapsed) / total
+    mean_reward = float(number.dot(mean)) / total
+    mean_elapsed = float(number.dot(elapsed)) / total
     centred = elapsed - mean_elapsed
-    squares = float(number @ centred**2)
+    squares = float(number.dot(centred * centred))
     if squares <= 0 or mean_elapsed <= 0:
         return np.zeros_like(mean)
-    slope = float(number @ (centred * (mean - mean_reward))) / squares
+    slope = float(number.dot(centred * (mean - mean_reward))) / squares
     all_of_it = mean_reward / mean_elapsed
     return min(max(slope, min(all_of_it, 0.0)), max(all_of_it, 0.0)) * centred
