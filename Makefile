@@ -22,8 +22,9 @@ demo: $(STAMP)
 	$(GLOTMIX) fit --config configs/demo.yaml --run_dir runs/demo-ucb
 	$(GLOTMIX) show runs/demo-ucb runs/demo-proportional
 
+# One process per core; a file's tests share their fixtures, so they stay together.
 test: $(STAMP) lint
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -356,9 +356,9 @@ def group_is_gone(group: int) -> bool:
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Text that takes a second or so to tokenise."""
+    """Text that takes some seconds to tokenise: long enough to be interrupted."""
     texts = {
-        f"d{number:02}/train.jsonl.zst": [words(number, 2000 + 200 * number)] * 12
+        f"d{number:02}/train.jsonl.zst": [words(number, 2000 + 200 * number)] * 24
         for number in range(16)
     }
     return write_texts(tmp_path_factory.mktemp("large"), texts)

@@ -75,8 +75,9 @@ def test_feedback_survives_a_checkpoint_to_the_bit() -> None:
     document = feedback_document(feedback)
     again = feedback_from_document(json.loads(json.dumps(document)))
     assert again.step == feedback.step
+    assert again.learning_rate == feedback.learning_rate == 0.25
     for name in document:
-        if name != "step":
+        if name not in ("step", "learning_rate"):
             ours, theirs = getattr(again, name), getattr(feedback, name)
             assert ours.dtype == theirs.dtype
             assert ours.tobytes() == theirs.tobytes()
