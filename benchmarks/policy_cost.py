@@ -107,7 +107,8 @@ def main() -> None:
         "`decide` and `update` of every step of a made-up run, in milliseconds; what it takes to "
         "measure a signal is not counted. *Alone*: steps follow each other at once; *between other "
         "work*: other code has filled the caches meanwhile, as in training. Rules that solve a "
-        "program or fit a law pay for it in few steps, which the last columns show; how often is a setting of each. Settings as in "
+        "program or fit a law pay for it in few steps, which the last columns show; how often is a "
+        "setting of each. Settings as in "
         "`benchmarks/simulator_policies.py`. Aim for steps without a solver: 0.2 ms at 20 domains, "
         "5 ms at 2,000.\n",
         *rows(20, arguments.steps),
