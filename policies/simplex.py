@@ -60,9 +60,3 @@ def tilt(prior: Array, exponent: Array) -> Array:
     """
     with np.errstate(divide="ignore"):
         return softmax(np.log(prior) + exponent)
-
-
-def smooth(weights: Array, share: float) -> Array:
-    """``(1 - share) * weights + share / k``, shape (k,): no domain falls below ``share / k``."""
-    smoothed: Array = (1 - share) * weights + share / len(weights)
-    return smoothed

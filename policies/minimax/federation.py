@@ -51,7 +51,8 @@ def exchange(
             if sender != receiver:
                 relative = weight / site_weights[receiver]
                 others = merge(others, states[sender].moments, weights=(1.0, relative))
-        exchanged.append(state._replace(others=others, pairs=sum(one.pairs for one in states)))
+        elsewhere = sum(one.pairs for one in states) - state.pairs
+        exchanged.append(state._replace(others=others, other_pairs=elsewhere))
     return tuple(exchanged)
 
 

@@ -55,7 +55,8 @@ class MinimaxState(NamedTuple):
         epochs: How often each domain has been read, shape (k,).
         alignment: Inner products of gradients at the last block's end, shape (k, g).
         languages: A number that tells languages by these names from others.
-        pairs: Pairs that told something of effects, own ones and those of other sites.
+        pairs: Own pairs that told something of effects.
+        other_pairs: Those of other sites.
         moments: What own pairs told of effects.
         others: What other sites' pairs told.
         choice: The game's last outcome.
@@ -76,6 +77,7 @@ class MinimaxState(NamedTuple):
     alignment: Array
     languages: int
     pairs: int
+    other_pairs: int
     moments: EffectMoments
     others: EffectMoments
     choice: Choice
@@ -229,6 +231,7 @@ class MinimaxRegret(Policy):
             alignment=np.zeros((size, shares)),
             languages=zlib.crc32("\0".join(names).encode()),
             pairs=0,
+            other_pairs=0,
             moments=no_moments(size, shares),
             others=no_moments(size, shares),
             choice=Choice(np.zeros(size), task.target[order], 0.0, 0, 0),
@@ -331,7 +334,7 @@ class MinimaxRegret(Policy):
             pace=pace,
             pairs=state.pairs + int(np.isfinite(fall).any()),
         )
-        if len(state.mixture) == 1 or state.pairs < self.min_pairs:
+        if len(state.mixture) == 1 or state.pairs + state.other_pairs < self.min_pairs:
             return state
         mixture, choice = choose(self.game(state), self.solver, state.choice)
         return state._replace(mixture=mixture, choice=choice)

@@ -181,6 +181,7 @@ def test_exchange_replaces_what_was_exchanged_before() -> None:
     once = exchange(sites, [1.0, 3.0])
     twice = exchange(once, [1.0, 3.0])
     np.testing.assert_array_equal(once[0].others.cross, twice[0].others.cross)
+    assert once[0].other_pairs == twice[0].other_pairs == sites[1].pairs > 0
     np.testing.assert_allclose(once[0].others.design, 3 * sites[1].moments.design)
     np.testing.assert_allclose(once[1].others.design, sites[0].moments.design / 3)
 
