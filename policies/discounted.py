@@ -33,7 +33,35 @@ def no_moments(num_domains: int) -> Moments:
     return Moments(*np.zeros((len(Moments._fields), num_domains)))
 
 
-def absorb(moments: Moments, domain: NDArray[np.int64], values: Array, gamma: float) -> Moments:
+class Summary(NamedTuple):
+    """What one step's values come to, each of shape (k,).
+
+    Attributes:
+        number: How many values.
+        mean: Their mean; zero where there are none.
+        scatter: Their sum of squared deviations from that mean.
+    """
+
+    number: Array
+    mean: Array
+    scatter: Array
+
+
+def summarise(domain: NDArray[np.int64], values: Array, num_domains: int) -> Summary:
+    """Summary of n values by domain.
+
+    Args:
+        domain: Domain of each value, shape (n,).
+        values: Finite, shape (n,).
+        num_domains: How many domains there are, k.
+    """
+    number, mean = mean_by_domain(domain, values, num_domains)
+    deviation = values - mean[domain]
+    scatter = np.bincount(domain, deviation * deviation, num_domains).astype(np.float64)
+    return Summary(number, mean, scatter)
+
+
+def absorb(moments: Moments, summary: Summary, gamma: float) -> Moments:
     """Moments after one more update.
 
     The recursion on mean and scatter is that of Chan, Golub and LeVeque (1983) with the old part
@@ -41,21 +69,18 @@ def absorb(moments: Moments, domain: NDArray[np.int64], values: Array, gamma: fl
 
     Args:
         moments: The moments so far.
-        domain: Domain of each new value, shape (n,).
-        values: The new values, finite, shape (n,).
+        summary: The new values.
         gamma: What one update leaves of a weight, in (0, 1].
     """
-    new_number, new_mean = mean_by_domain(domain, values, len(moments.number))
-    new_scatter = np.bincount(domain, (values - new_mean[domain]) ** 2, len(moments.number))
     old_number = gamma * moments.number
-    number = old_number + new_number
-    step = fraction(new_number, number)
-    shift = np.where(new_number > 0, new_mean - moments.mean, 0.0)
+    number = old_number + summary.number
+    step = fraction(summary.number, number)  # Zero where there are no new values.
+    shift = summary.mean - moments.mean
     return Moments(
         number=number,
-        square_number=gamma**2 * moments.square_number + new_number,
+        square_number=gamma**2 * moments.square_number + summary.number,
         mean=moments.mean + step * shift,
-        scatter=gamma * moments.scatter + new_scatter + old_number * step * shift**2,
+        scatter=gamma * moments.scatter + summary.scatter + old_number * step * shift * shift,
     )
 
 

@@ -51,30 +51,35 @@ def shrunken_scores(mean: Array, moments: Moments) -> Scores:
         mean: Mean of each domain, shape (k,); the moments' own, or corrected for something.
         moments: Counts and scatter of the values behind the means.
     """
-    number, total = moments.number, float(moments.number.sum())
-    none = Scores(np.zeros_like(number), 0.0)
-    # numpy takes longer over `@` than over `dot`, and to ask where a divisor is zero.
+    # numpy takes longer over `sum` and `@` than over `dot`, and to ask where a divisor is zero.
+    number, ones = moments.number, np.ones(len(mean))
+    total = float(number.dot(ones))
     inverse = 1 / np.maximum(number, _TINY)
     share = moments.square_number * inverse
-    freedom = total - float(share.sum())
+    freedom = total - float(share.dot(ones))
     if freedom <= RESOLUTION * total:
-        return none
-    variance = float(moments.scatter.sum()) / freedom
+        return _no_scores(len(mean))
+    variance = float(moments.scatter.dot(ones)) / freedom
     squared_error = variance * share * inverse
     between, weight = 0.0, number
     for _ in range(2):
         if between > 0:
             weight = fraction(number, between * number + variance)
-        whole = float(weight.sum())
+        whole = float(weight.dot(ones))
         effective = whole - float(weight.dot(weight)) / whole
         if effective <= RESOLUTION * whole:
-            return none
+            return _no_scores(len(mean))
         deviation = mean - float(weight.dot(mean)) / whole
         spread = float(weight.dot(deviation * deviation)) / effective
         weighted = weight * squared_error
-        noise = (float(weighted.sum()) - float(weighted.dot(weight)) / whole) / effective
+        noise = (float(weighted.dot(ones)) - float(weighted.dot(weight)) / whole) / effective
         between = spread - noise
         if between <= 0 or spread <= RESOLUTION**2:
-            return none
-    believed = fraction(between * number, between * number + variance)
-    return Scores(believed * deviation / np.sqrt(spread), between / spread)
+            return _no_scores(len(mean))
+    explained = between * number
+    believed = fraction(explained, explained + variance)
+    return Scores(believed * deviation * spread**-0.5, between / spread)
+
+
+def _no_scores(num_domains: int) -> Scores:
+    return Scores(np.zeros(num_domains), 0.0)

@@ -19,6 +19,8 @@ def mirror_step(weights: Array, gain: Array, smoothing: float = 0.0) -> Array:
         smoothing: Part that is shared evenly, in [0, 1].
     """
     tilted = tilt(weights, gain)
+    if smoothing == 0:
+        return tilted
     even = np.where(weights > 0, 1 / np.count_nonzero(weights), 0.0)
     stepped: Array = (1 - smoothing) * tilted + smoothing * even
     return stepped

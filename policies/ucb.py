@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, final
@@ -9,7 +10,7 @@ from typing import Literal, NamedTuple, final
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.discounted import Moments, absorb, fraction, mean_by_domain, no_moments
+from policies.discounted import Moments, Summary, absorb, fraction, no_moments, summarise
 from policies.drift import drift
 from policies.evidence import Scores, shrunken_scores
 from policies.feedback import Feedback
@@ -128,18 +129,16 @@ class UCB(Policy):
         loss, domain = feedback.sequence_bits_per_byte, feedback.sequence_domain
         use = np.abs(loss) < MAX_BITS_PER_BYTE
         loss, domain = loss[use], domain[use]
-        baseline = self._advance(state.baseline, domain, loss, feedback)
-        if self.reward != "level":  # The first sequences of a domain have nothing to compare with.
-            use = state.baseline.number[domain] > 0
-            loss, domain = loss[use], domain[use]
-        reward = absorb(state.reward, domain, self._rewards(state, domain, loss), self.gamma)
-        new_number = np.bincount(domain, minlength=feedback.num_domains).astype(np.float64)
+        losses = summarise(domain, loss, feedback.num_domains)
+        rewards = self._rewards(state.baseline, losses, domain, loss)
+        reward = absorb(state.reward, rewards, self.gamma)
         elapsed = feedback.step - state.baseline.step
+        part = fraction(rewards.number, reward.number)
         return UCBState(
             prior=state.prior,
             reward=reward,
-            elapsed=state.elapsed + fraction(new_number, reward.number) * (elapsed - state.elapsed),
-            baseline=baseline,
+            elapsed=state.elapsed + part * (elapsed - state.elapsed),
+            baseline=self._advance(state.baseline, losses, feedback),
         )
 
     def diagnostics(self, state: UCBState) -> Mapping[str, float | Array]:
@@ -151,25 +150,31 @@ class UCB(Policy):
             "evidence": scores.strength,
         }
 
-    def _rewards(self, state: UCBState, domain: NDArray[np.int64], loss: Array) -> Array:
-        """Reward of each sequence, shape (n,), in bits per byte."""
+    def _rewards(
+        self, baseline: Baseline, losses: Summary, domain: NDArray[np.int64], loss: Array
+    ) -> Summary:
+        """Rewards of a step's sequences in bits per byte, given their losses."""
         if self.reward == "level":
-            return loss
-        fall = state.baseline.bits_per_byte[domain] - loss
-        return fall if self.reward == "progress" else np.abs(fall)
+            return losses
+        # The first sequences of a domain have nothing to compare with.
+        known = baseline.number > 0
+        number = known * losses.number
+        if self.reward == "progress":
+            mean, scatter = baseline.bits_per_byte - losses.mean, losses.scatter
+        else:
+            distance = np.abs(baseline.bits_per_byte[domain] - loss)
+            _, mean, scatter = summarise(domain, distance, len(number))
+        return Summary(number, (number > 0) * mean, known * scatter)
 
-    def _advance(
-        self, baseline: Baseline, domain: NDArray[np.int64], loss: Array, feedback: Feedback
-    ) -> Baseline:
+    def _advance(self, baseline: Baseline, losses: Summary, feedback: Feedback) -> Baseline:
         """The baseline with one step's losses in it."""
-        new_number, new_loss = mean_by_domain(domain, loss, feedback.num_domains)
         size = max(len(feedback.sequence_domain), 1)
-        kept = self.gamma ** (new_number * feedback.num_domains / size)
-        number = kept * baseline.number + new_number
-        part = fraction(new_number, number)
+        kept = self.gamma ** (losses.number * (feedback.num_domains / size))
+        number = kept * baseline.number + losses.number
+        part = fraction(losses.number, number)
         return Baseline(
             number=number,
-            bits_per_byte=baseline.bits_per_byte + part * (new_loss - baseline.bits_per_byte),
+            bits_per_byte=baseline.bits_per_byte + part * (losses.mean - baseline.bits_per_byte),
             step=baseline.step + part * (feedback.step - baseline.step),
         )
 
@@ -182,6 +187,5 @@ class UCB(Policy):
     def _bonus(self, state: UCBState) -> Array:
         number = state.reward.number
         total = float(number.sum())
-        radius: Array = 1 / np.sqrt(number + 1) - 1 / np.sqrt(total * state.prior + 1)
-        strength = self.exploration * float(np.sqrt(np.log1p(total)))
-        return strength * radius
+        radius: Array = (number + 1) ** -0.5 - (total * state.prior + 1) ** -0.5
+        return self.exploration * math.sqrt(math.log1p(total)) * radius

@@ -145,9 +145,11 @@ class DoGE(Policy):
         gradients = feedback.gradients
         if gradients is None:
             return state
-        train, measured = clip_gradients(gradients.train, self.max_norm)
+        train = clip_gradients(gradients.train, self.max_norm)
+        measured = train.measured
         if self.absent == "stale":
-            train = np.where(measured[:, None], train, self._kept(state, train))
+            kept = self._kept(state, train.gradients)
+            train = as_they_are(np.where(measured[:, None], train.clipped(), kept))
         aim, aimed = self._aim(state, train, gradients)
         if not (aimed and measured.any()):
             return state
@@ -161,7 +163,7 @@ class DoGE(Policy):
             updates=updates,
             score=score,
             target=state.target,
-            train=train if stale else state.train,
+            train=train.gradients if stale else state.train,
             aim=aim if stale else state.aim,
         )
 
@@ -177,55 +179,83 @@ class DoGE(Policy):
         return state.train
 
     def _aim(
-        self, state: DoGEState, train: Array, gradients: GradientSketches
+        self, state: DoGEState, train: Clipped, gradients: GradientSketches
     ) -> tuple[Array, bool]:
         """Gradient of the target, shape (d,), and whether there is one."""
         if self.target == "train":
-            return len(train) * state.target @ train, True
-        validation, measured = clip_gradients(gradients.validation, MAX_NORM)
-        part = np.where(measured, state.target, 0.0)
+            return (len(train.norm) * state.target * train.factor) @ train.gradients, True
+        validation = clip_gradients(gradients.validation, MAX_NORM)
+        part = np.where(validation.measured, state.target, 0.0)
         total = float(part.sum())
         if total > 0:
-            aim, _ = clip_gradients((part @ validation / total)[None], self.max_norm)
-            return aim[0], True
+            mean = part @ validation.gradients / total
+            return clip_gradients(mean[None], self.max_norm).clipped()[0], True
         return state.aim, self.absent == "stale"
 
-    def _scores(self, train: Array, aim: Array, learning_rate: float) -> Array:
+    def _scores(self, train: Clipped, aim: Array, learning_rate: float) -> Array:
         if self.score == "plain":
-            return learning_rate * (train @ aim)
+            return learning_rate * train.products(aim)
         return alignment_scores(train, aim, learning_rate, low=self.min_score, high=self.max_score)
 
 
-def clip_gradients(gradients: Array, max_norm: float) -> tuple[Array, NDArray[np.bool_]]:
-    """The rows shortened to a length, and which of them could be measured.
+class Clipped(NamedTuple):
+    """Gradients no longer than a length, their factors kept apart from them to spare copies.
 
-    Args:
-        gradients: One gradient a row, shape (n, d).
-        max_norm: Longest row that is left as it is.
-
-    Returns:
-        The rows, shape (n, d), those that are not finite or absurdly long zero; and which rows are
-        neither, shape (n,).
+    Attributes:
+        gradients: One a row, shape (n, d), as they came; zero where they could not be measured.
+        factor: What each row is to be multiplied by, shape (n,).
+        norm: Length of each row after that, shape (n,).
+        measured: Which rows are finite and not absurdly long, shape (n,).
     """
-    with np.errstate(over="ignore", invalid="ignore"):
-        norm = np.sqrt(np.einsum("nd,nd->n", gradients, gradients))
+
+    gradients: Array
+    factor: Array
+    norm: Array
+    measured: NDArray[np.bool_]
+
+    def clipped(self) -> Array:
+        """The shortened gradients, shape (n, d)."""
+        return self.gradients * self.factor[:, None]
+
+    def products(self, aim: Array) -> Array:
+        """Inner product of each shortened gradient with one of shape (d,), shape (n,)."""
+        return self.factor * (self.gradients @ aim)
+
+
+def clip_gradients(gradients: Array, max_norm: float) -> Clipped:
+    """Rows, shape (n, d), shortened to at most a length."""
+    norm = _norms(gradients)
     measured = norm < MAX_NORM
-    factor = np.minimum(1.0, max_norm / (np.where(measured, norm, 0.0) + _TINY))
-    return np.where(measured[:, None], gradients, 0.0) * factor[:, None], measured
+    if not measured.all():
+        gradients = np.where(measured[:, None], gradients, 0.0)
+        norm = np.where(measured, norm, 0.0)
+    factor = np.minimum(1.0, max_norm / (norm + _TINY))
+    return Clipped(gradients, factor, factor * norm, measured)
+
+
+def as_they_are(gradients: Array) -> Clipped:
+    """Rows, shape (n, d), that are short enough."""
+    number = len(gradients)
+    return Clipped(gradients, np.ones(number), _norms(gradients), np.ones(number, dtype=bool))
 
 
 def alignment_scores(
-    train: Array, aim: Array, learning_rate: float, *, low: float, high: float
+    train: Clipped, aim: Array, learning_rate: float, *, low: float, high: float
 ) -> Array:
     """``clip(lr <g_j, g> / mean_i |g_i|, lr low, lr high)``, shape (k,).
 
     Args:
-        train: Gradient of each domain, those of absent ones zero, shape (k, d).
+        train: Gradient of each domain, those of absent ones zero.
         aim: Gradient of the target, shape (d,).
         learning_rate: The optimiser's learning rate, lr.
         low: Lower bound, in units of the learning rate.
         high: Upper bound, in units of the learning rate.
     """
-    mean_norm = float(np.sqrt(np.einsum("kd,kd->k", train, train)).mean())
-    score = learning_rate * (train @ aim) / (mean_norm + _TINY)
+    score = learning_rate * train.products(aim) / (float(train.norm.mean()) + _TINY)
     return np.clip(score, learning_rate * low, learning_rate * high)
+
+
+def _norms(gradients: Array) -> Array:
+    with np.errstate(over="ignore", invalid="ignore"):
+        norms: Array = np.sqrt(np.vecdot(gradients, gradients))
+    return norms

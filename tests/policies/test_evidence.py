@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.discounted import Moments, absorb, no_moments
+from policies.discounted import Moments, absorb, no_moments, summarise
 from policies.drift import drift
 from policies.evidence import shrunken_scores
 from policies.signals import Array
@@ -23,7 +23,7 @@ def test_moments_agree_with_weighted_sums(
     moments = no_moments(3)
     for batch in batches:
         domain = np.array([row[0] for row in batch], dtype=np.int64)
-        moments = absorb(moments, domain, np.array([row[1] for row in batch]), gamma)
+        moments = absorb(moments, summarise(domain, np.array([row[1] for row in batch]), 3), gamma)
     for index in range(3):
         rows = [
             (gamma ** (len(batches) - 1 - age), value)
@@ -44,7 +44,7 @@ def test_moments_agree_with_weighted_sums(
 def moments_of(values: Array) -> Moments:
     """Moments of the rows' values, shape (k, n), all heard in one batch."""
     domain = np.repeat(np.arange(len(values)), values.shape[1])
-    return absorb(no_moments(len(values)), domain, values.ravel(), 0.9)
+    return absorb(no_moments(len(values)), summarise(domain, values.ravel(), len(values)), 0.9)
 
 
 def test_equal_counts_give_the_textbook_shrinkage() -> None:
@@ -68,7 +68,9 @@ def test_domains_are_believed_by_their_evidence(spread: float) -> None:
     strengths, gains = [], []
     for _ in range(100):
         truth = generator.normal(0, spread, len(number))
-        moments = absorb(no_moments(40), domain, generator.normal(truth[domain], 1.0), 0.9)
+        moments = absorb(
+            no_moments(40), summarise(domain, generator.normal(truth[domain], 1.0), 40), 0.9
+        )
         scores = shrunken_scores(moments.mean, moments)
         strengths.append(scores.strength)
         if spread:
@@ -86,7 +88,7 @@ def test_few_values_say_less_than_many() -> None:
     number = np.array([400, 400, 400, 3])
     domain = np.repeat(np.arange(4), number)
     values = generator.normal(np.array([0.0, 0.5, 1.0, 1.0])[domain], 1.0)
-    moments = absorb(no_moments(4), domain, values, 0.9)
+    moments = absorb(no_moments(4), summarise(domain, values, 4), 0.9)
     moments = moments._replace(mean=np.array([0.0, 0.5, 1.0, 1.0]))
     score = shrunken_scores(moments.mean, moments).score
     assert 0 < score[3] < 0.6 * score[2]

@@ -10,7 +10,7 @@ from golden import golden, numbers, training_feedback, uniform_task
 from policies import Feedback, Signal, Task
 from policies.contract import check_policy
 from policies.mirror import mirror_step
-from policies.published.doge import DoGE, DoGEState, alignment_scores, clip_gradients
+from policies.published.doge import DoGE, DoGEState, alignment_scores, as_they_are, clip_gradients
 from policies.signals import Array, GradientSketches
 from policies.synthetic import SKETCH_SIZE, make_task
 
@@ -110,7 +110,8 @@ def test_port_is_matched_in_single_precision(recording: dict[str, Any]) -> None:
 
 def score(recording: dict[str, Any], step: dict[str, Any], train: Array, aim: Array) -> Array:
     given, rate = recording["hyperparameters"], step["inputs"]["lr"]
-    return alignment_scores(train, aim, rate, low=given["dw_min"], high=given["dw_max"])
+    clipped = as_they_are(train)
+    return alignment_scores(clipped, aim, rate, low=given["dw_min"], high=given["dw_max"])
 
 
 @golden("doge__ood_missing_eps")
@@ -118,8 +119,8 @@ def test_equations_serve_targets_that_are_not_trained(recording: dict[str, Any])
     k, given = recording["k"], recording["hyperparameters"]
     weights, kept = np.full(k, 1 / k), np.zeros((given["n_domains"], 10))
     for step in recording["steps"]:
-        clipped, present = clip_gradients(rows(step["inputs"]["gradients"]), given["max_grad_norm"])
-        kept = np.where(present[:, None], clipped, kept)
+        heard_now = clip_gradients(rows(step["inputs"]["gradients"]), given["max_grad_norm"])
+        kept = np.where(heard_now.measured[:, None], heard_now.clipped(), kept)
         scores = score(recording, step, kept[:k], kept[given["target_ids"]].sum(axis=0))
         weights = mirror_step(weights, scores / given["mu"], given["reweight_eps"])
         assert_close(scores, step["state"]["scores"], 1e-9)
@@ -133,7 +134,7 @@ def test_equations_serve_the_port_with_the_full_matrix(recording: dict[str, Any]
     weights = np.full(k, 1 / k)
     for step in recording["steps"]:
         train, validation = (
-            clip_gradients(rows(step["inputs"][name]), given["max_grad_norm"])[0]
+            clip_gradients(rows(step["inputs"][name]), given["max_grad_norm"]).clipped()
             for name in ("train_gradients", "validation_gradients")
         )
         mean_norm = np.linalg.norm(train, axis=1).mean()
@@ -195,7 +196,7 @@ def test_stale_gradient_stands_for_an_absent_domain() -> None:
         for absent in ("zero", "stale")
     )
     assert zero.score[0] == 0 < stale.score[0]
-    np.testing.assert_array_equal(stale.train[0], clip_gradients(first, 5)[0][0])
+    np.testing.assert_array_equal(stale.train[0], clip_gradients(first, 5).clipped()[0])
 
 
 def test_score_keeps_its_bounds() -> None:
