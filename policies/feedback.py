@@ -14,6 +14,7 @@ from policies.signals import (
     GradientNoise,
     GradientSketches,
     LossUnit,
+    MemorisationGap,
     ReferenceLoss,
     Signal,
     ValidationLoss,
@@ -116,6 +117,11 @@ class Feedback:
     def reference_loss(self) -> ReferenceLoss | None:
         """Losses beside those of a reference model, if they were asked for."""
         return self.signals.get(Signal.REFERENCE_LOSS)
+
+    @property
+    def memorisation_gap(self) -> MemorisationGap | None:
+        """How much better known training text is that was read before, if that was asked for."""
+        return self.signals.get(Signal.MEMORISATION_GAP)
 
 
 def ratio(numerator: Array, denominator: Array) -> Array:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from policies.feedback import Feedback
+from policies.goals import Goal
 from policies.signals import Array, Signal
 from policies.simplex import check_weights
 
@@ -31,7 +32,7 @@ class Task:
 
     Attributes:
         names: Domain names; their order is the order of every array.
-        unique_tokens: Tokens of each domain's training split.
+        unique_tokens: Tokens of one reading of each domain's training split: an epoch.
         bytes_per_token: UTF-8 bytes behind a token of each domain, on average.
         prior: The mixture a learning policy starts from and stays at without evidence.
         target: How much each domain counts in the end; uniform unless the user says otherwise.
@@ -72,10 +73,18 @@ class Task:
 
 
 class Decision(NamedTuple):
-    """The mixture of the next batch, shape (k,), and the signals to measure after it."""
+    """What a policy decides for a step.
+
+    Attributes:
+        weights: The mixture of the next batch, shape (k,).
+        signals: The signals to measure after it.
+        goal: What the weights are the optimum of over all mixtures, if they are. Where constraints
+            keep a run from the weights, the best mixture by this goal may take their place.
+    """
 
     weights: Array
     signals: frozenset[Signal] = frozenset()
+    goal: Goal | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

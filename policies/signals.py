@@ -7,7 +7,8 @@ finite, has NaN in its place. A policy must cope with any number of them.
 from __future__ import annotations
 
 import enum
-from typing import Literal, NamedTuple, TypeAlias
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,23 @@ LossUnit: TypeAlias = Literal["nats_per_token", "bits_per_byte"]
 """Published rules were stated in nats per token, which depend on the tokenizer; between languages
 only bits per byte compare."""
 
+MAX_LOSS: Mapping[LossUnit, float] = {"nats_per_token": 100.0, "bits_per_byte": 100.0}
+"""The largest loss that is believed, of a sequence or of a domain.
+
+Not knowing a word of a language costs the logarithm of the vocabulary's size: about 12 nats per
+token, or 20 bits per byte where a token is hardly longer than a byte. Several times as much is a
+fault and not a measurement, and its exponential would drown all measurements."""
+
+
+def check_unit(unit: str) -> None:
+    """Refuses what is not a `LossUnit`, by the name that settings have for it.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if unit not in get_args(LossUnit):
+        raise ValueError(f"unit must be 'nats_per_token' or 'bits_per_byte', got {unit!r}")
+
 
 class Signal(enum.StrEnum):
     """What a decision can ask for. Training losses come unasked and free."""
@@ -26,6 +44,7 @@ class Signal(enum.StrEnum):
     GRADIENT_ALIGNMENT = "gradient_alignment"
     GRADIENT_NOISE = "gradient_noise"
     REFERENCE_LOSS = "reference_loss"
+    MEMORISATION_GAP = "memorisation_gap"
 
 
 class ValidationLoss(NamedTuple):
@@ -84,3 +103,33 @@ class ReferenceLoss(NamedTuple):
 
     excess: Array
     clipped_excess: Array
+
+
+class MemorisationGap(NamedTuple):
+    """How much better the model knows training text for having read it before, each of shape (k,).
+
+    The held-out loss minus the loss of training windows that were read before, less the same
+    difference on windows that were not: two splits differ in their texts, memorised or not. A
+    domain measured only in its first reading has nothing to remember: its gap is 0, as uncertain
+    as that difference. A domain not measured in its first reading has NaN.
+
+    Attributes:
+        bits_per_byte: The gap; above zero where text is remembered rather than learnt.
+        standard_error: Of ``bits_per_byte``, over training sequences.
+        readings: How often the windows behind it had been read before, on average; 0 in the first
+            reading.
+    """
+
+    bits_per_byte: Array
+    standard_error: Array
+    readings: Array
+
+
+FORMS: dict[Signal, type[tuple[Any, ...]]] = {
+    Signal.VALIDATION_LOSS: ValidationLoss,
+    Signal.GRADIENT_ALIGNMENT: GradientSketches,
+    Signal.GRADIENT_NOISE: GradientNoise,
+    Signal.REFERENCE_LOSS: ReferenceLoss,
+    Signal.MEMORISATION_GAP: MemorisationGap,
+}
+"""The form of each signal's answer: a NamedTuple of arrays."""

@@ -13,6 +13,7 @@ from policies.signals import (
     Array,
     GradientNoise,
     GradientSketches,
+    MemorisationGap,
     ReferenceLoss,
     Signal,
     ValidationLoss,
@@ -102,4 +103,9 @@ def make_signals(task: Task, step: int) -> Mapping[Signal, Any]:
             variance=generator.uniform(0, 5, num_domains)[place],
         ),
         Signal.REFERENCE_LOSS: ReferenceLoss(excess, np.abs(excess) / 2 + np.maximum(excess, 0)),
+        Signal.MEMORISATION_GAP: MemorisationGap(
+            bits_per_byte=generator.normal(0.1, 0.1, num_domains)[place],
+            standard_error=np.full(num_domains, 0.02),
+            readings=generator.uniform(0, 4, num_domains)[place],
+        ),
     }

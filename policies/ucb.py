@@ -15,11 +15,8 @@ from policies.drift import drift
 from policies.evidence import Scores, shrunken_scores
 from policies.feedback import Feedback
 from policies.policy import Decision, Policy, Task
-from policies.signals import Array
+from policies.signals import MAX_LOSS, Array
 from policies.simplex import check_weights, tilt
-
-# No text costs this much, even by an untrained model: such a loss is a fault, not a measurement.
-MAX_BITS_PER_BYTE = 1e6
 
 
 class Baseline(NamedTuple):
@@ -127,7 +124,7 @@ class UCB(Policy):
 
     def update(self, state: UCBState, feedback: Feedback) -> UCBState:
         loss, domain = feedback.sequence_bits_per_byte, feedback.sequence_domain
-        use = np.abs(loss) < MAX_BITS_PER_BYTE
+        use = np.abs(loss) <= MAX_LOSS["bits_per_byte"]
         loss, domain = loss[use], domain[use]
         losses = summarise(domain, loss, feedback.num_domains)
         rewards = self._rewards(state.baseline, losses, domain, loss)

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from policies.estimators.effects import EffectMoments, merge, no_moments
 from policies.minimax.game import regrets
-from policies.minimax.minimax_regret import MinimaxRegret, MinimaxState
+from policies.minimax.minimax_regret import MinimaxRegret
+from policies.minimax.state import MinimaxState
 from policies.signals import Array
 
 

@@ -2,85 +2,23 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, final
+from typing import Literal, final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from policies.estimators.effects import EffectMoments, Effects, absorb, merge, no_moments
+from policies.estimators.effects import Effects, merge
 from policies.feedback import Feedback
 from policies.minimax.blocks import Schedule, leaning, signs
-from policies.minimax.choice import Choice, cautious, choose
+from policies.minimax.choice import cautious, choose
 from policies.minimax.game import Game
-from policies.minimax.groups import Groups, make_groups
-from policies.minimax.transfer import aligned, estimate
+from policies.minimax.pairs import compare, hear
+from policies.minimax.state import MinimaxState, first_state
+from policies.minimax.transfer import estimate
 from policies.policy import Decision, Policy, Task
-from policies.published.held_out import held_out_loss
 from policies.signals import Array, Signal
 from policies.simplex import check_weights
-
-
-class Block(NamedTuple):
-    """One block of steps at one mixture.
-
-    Attributes:
-        drawn: Sequences drawn of each group, shape (g,).
-        drop: Fall of each language's validation loss over the block, bits per byte, (k,).
-    """
-
-    drawn: Array
-    drop: Array
-
-
-class MinimaxState(NamedTuple):
-    """What is kept between steps; k languages in alphabetical order, g groups of them.
-
-    The order keeps the answers the same to the bit however the corpus lists its languages.
-
-    Attributes:
-        order: Which domain of the corpus each language is, shape (k,).
-        groups: Which domains are perturbed together.
-        target: The mixture of languages the adversary starts from, shape (k,).
-        schedule: When which block is played.
-        seed: Seed of the design.
-        mixture: Shares of the groups that the blocks lean from, shape (g,).
-        loss: Last validation loss, shape (k,), bits per byte; NaN if unknown.
-        block: The block under way.
-        first: The first block of the pair under way.
-        mean_drop: Mean drop in the last pair, shape (k,); NaN before there was one.
-        pace: How fast the last pair learnt, as far as the schedule tells.
-        epochs: How often each domain has been read, shape (k,).
-        alignment: Inner products of gradients at the last block's end, shape (k, g).
-        languages: A number that tells languages by these names from others.
-        pairs: Own pairs that told something of effects.
-        other_pairs: Those of other sites.
-        moments: What own pairs told of effects.
-        others: What other sites' pairs told.
-        choice: The game's last outcome.
-    """
-
-    order: NDArray[np.int64]
-    groups: Groups
-    target: Array
-    schedule: Schedule
-    seed: int
-    mixture: Array
-    loss: Array
-    block: Block
-    first: Block
-    mean_drop: Array
-    pace: float
-    epochs: Array
-    alignment: Array
-    languages: int
-    pairs: int
-    other_pairs: int
-    moments: EffectMoments
-    others: EffectMoments
-    choice: Choice
 
 
 @final
@@ -202,10 +140,6 @@ class MinimaxRegret(Policy):
 
     def init(self, task: Task) -> MinimaxState:
         check_weights(task.prior, task.names, "prior")
-        order = np.argsort(task.names, kind="stable")
-        names, sizes = tuple(np.array(task.names)[order].tolist()), task.unique_tokens[order]
-        groups = make_groups(names, sizes, task.prior[order], self.families, self.max_groups)
-        size, shares = task.num_domains, len(groups.prior)
         steps = max(round(self.block * task.total_steps), self.min_block_steps)
         pairs = max(task.total_steps - 1, 0) // (2 * steps)
         if pairs <= self.min_pairs:
@@ -214,28 +148,7 @@ class MinimaxRegret(Policy):
                 f"{self.min_pairs} pairs of blocks, got {pairs} pairs of 2 x {steps} steps in "
                 f"{task.total_steps} steps; take shorter blocks, fewer pairs or a longer run"
             )
-        nothing = Block(np.zeros(shares), np.full(size, np.nan))
-        return MinimaxState(
-            order=order,
-            groups=groups,
-            target=task.target[order],
-            schedule=Schedule(steps, pairs),
-            seed=task.seed,
-            mixture=groups.prior,
-            loss=np.full(size, np.nan),
-            block=nothing,
-            first=nothing,
-            mean_drop=np.full(size, np.nan),
-            pace=0.0,
-            epochs=np.zeros(size),
-            alignment=np.zeros((size, shares)),
-            languages=zlib.crc32("\0".join(names).encode()),
-            pairs=0,
-            other_pairs=0,
-            moments=no_moments(size, shares),
-            others=no_moments(size, shares),
-            choice=Choice(np.zeros(size), task.target[order], 0.0, 0, 0),
-        )
+        return first_state(task, Schedule(steps, pairs), self.families, self.max_groups)
 
     def decide(self, state: MinimaxState, step: int) -> Decision:
         place = state.schedule.place(step)
@@ -248,28 +161,15 @@ class MinimaxRegret(Policy):
         return Decision(weights, self.signals if place.ends else frozenset())
 
     def update(self, state: MinimaxState, feedback: Feedback) -> MinimaxState:
+        state = hear(state, feedback)
         place = state.schedule.place(feedback.step)
-        if place.pair < 0 and not place.ends:
+        if not (place.half and place.ends):
             return state
-        drawn = state.groups.gather(feedback.counts[state.order].astype(np.float64))
-        if not place.begins:
-            drawn = state.block.drawn + drawn
-        if not place.ends:
-            return state._replace(block=Block(drawn, state.block.drop))
-        loss = held_out_loss(feedback, "bits_per_byte")[state.order]
-        block = Block(drawn, state.loss - loss)
-        state = state._replace(
-            loss=loss,
-            block=block,
-            epochs=feedback.epochs[state.order],
-            alignment=aligned(feedback.gradients, state.order, state.groups, state.alignment),
-        )
-        if place.pair < 0:
+        state = compare(state, feedback, self.memory)
+        if len(state.mixture) == 1 or state.pairs + state.other_pairs < self.min_pairs:
             return state
-        if not place.half:
-            return state._replace(first=block)
-        middle = feedback.step + 1 - state.schedule.block_steps
-        return self._after_pair(state, max(feedback.learning_rate, 0.0) / middle)
+        mixture, choice = choose(self.game(state), self.solver, state.choice)
+        return state._replace(mixture=mixture, choice=choice)
 
     def diagnostics(self, state: MinimaxState) -> Mapping[str, float | Array]:
         effect, place = self.effects(state), np.argsort(state.order)
@@ -316,30 +216,3 @@ class MinimaxRegret(Policy):
             inertia=self.inertia,
             own_units=self.units == "own",
         )
-
-    def _after_pair(self, state: MinimaxState, pace: float) -> MinimaxState:
-        first, second = state.first, state.block
-        mean = (first.drop + second.drop) / 2
-        # Two pairs lie two blocks apart: half of what is between them is between two blocks. The
-        # first pair, whose losses fall fastest, tells no more than that.
-        slowing = (state.mean_drop - mean) / 2
-        shift = (_shares(first) - _shares(second)) / 2
-        fall = (first.drop - second.drop - slowing) / 2
-        # Effects are kept per pace; rows whose noise falls with it count alike divided by its root.
-        root = float(np.sqrt(max(pace, 1e-300)))
-        state = state._replace(
-            moments=absorb(state.moments, root * shift, fall / root, discount=self.memory),
-            others=merge(state.others, state.others, weights=(self.memory, 0.0)),
-            mean_drop=mean,
-            pace=pace,
-            pairs=state.pairs + int(np.isfinite(fall).any()),
-        )
-        if len(state.mixture) == 1 or state.pairs + state.other_pairs < self.min_pairs:
-            return state
-        mixture, choice = choose(self.game(state), self.solver, state.choice)
-        return state._replace(mixture=mixture, choice=choice)
-
-
-def _shares(block: Block) -> Array:
-    shares: Array = block.drawn / max(float(block.drawn.sum()), 1.0)
-    return shares

@@ -14,7 +14,7 @@ from policies.policy import Decision, Policy, Task
 from policies.published.ado_law import Limits, Points, fit, usable
 from policies.published.loss_history import LossHistory, append, no_history
 from policies.published.training_loss import domain_losses
-from policies.signals import Array, LossUnit
+from policies.signals import Array, LossUnit, check_unit
 from policies.simplex import check_weights, tilt
 
 EXPONENT_FLOOR = 0.05
@@ -125,8 +125,7 @@ class ADO(Policy):
             raise ValueError(f"variant must be 'paper' or 'released', got {self.variant!r}")
         if self.counts not in ("own", "total"):
             raise ValueError(f"counts must be 'own' or 'total', got {self.counts!r}")
-        if self.unit not in ("nats_per_token", "bits_per_byte"):
-            raise ValueError(f"unit must be 'nats_per_token' or 'bits_per_byte', got {self.unit!r}")
+        check_unit(self.unit)
         least = {"start_step": 0, "ignore_steps": 0, "refit_every": 1, "subsample": 1}
         for option, bound in (least | {"min_points": 4, "history": 8}).items():
             if getattr(self, option) < bound:

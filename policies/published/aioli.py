@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.feedback import Feedback
+from policies.held_out import held_out_loss
 from policies.policy import Decision, Policy, Task
-from policies.published.held_out import held_out_loss
 from policies.published.perturbation import (
     Sweeps,
     begin,
@@ -27,7 +27,7 @@ from policies.published.perturbation import (
 )
 from policies.published.perturbation_rounds import Place, Rounds, check_all_tried
 from policies.shuffle import name_ranks, shuffled
-from policies.signals import Array, LossUnit, Signal
+from policies.signals import Array, LossUnit, Signal, check_unit
 from policies.simplex import check_weights, tilt
 
 
@@ -155,8 +155,7 @@ class Aioli(Policy):
             raise ValueError(f"ema must be in [0, 1) or None, got {self.ema}")
         if self.diagonal and self.variant == "centred":
             raise ValueError("diagonal must be False with variant 'centred', got True")
-        if self.unit not in ("nats_per_token", "bits_per_byte"):
-            raise ValueError(f"unit must be 'nats_per_token' or 'bits_per_byte', got {self.unit!r}")
+        check_unit(self.unit)
 
     @property
     def signals(self) -> frozenset[Signal]:

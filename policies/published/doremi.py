@@ -12,11 +12,8 @@ from numpy.typing import NDArray
 from policies.feedback import LN2, Feedback, ratio
 from policies.mirror import mirror_step
 from policies.policy import Decision, Policy, Task
-from policies.signals import Array, LossUnit, ReferenceLoss, Signal
+from policies.signals import MAX_LOSS, Array, LossUnit, ReferenceLoss, Signal, check_unit
 from policies.simplex import check_weights
-
-# No mean over tokens is this large, even of an untrained model: such an excess is a fault.
-MAX_NATS_PER_TOKEN = 1e3
 
 
 class DoReMiState(NamedTuple):
@@ -90,12 +87,12 @@ class DoReMi(Policy):
             raise ValueError(f"smoothing must be in [0, 1), got {self.smoothing}")
         if self.clip not in ("token", "domain"):
             raise ValueError(f"clip must be 'token' or 'domain', got {self.clip!r}")
-        if self.initial_excess is not None and not 0 <= self.initial_excess <= 1e3:
+        check_unit(self.unit)
+        largest = MAX_LOSS[self.unit]
+        if self.initial_excess is not None and not 0 <= self.initial_excess <= largest:
             raise ValueError(
-                f"initial_excess must be in [0, 1000] or None, got {self.initial_excess}"
+                f"initial_excess must be in [0, {largest:g}] or None, got {self.initial_excess}"
             )
-        if self.unit not in ("nats_per_token", "bits_per_byte"):
-            raise ValueError(f"unit must be nats_per_token or bits_per_byte, got {self.unit!r}")
 
     @property
     def signals(self) -> frozenset[Signal]:
@@ -145,7 +142,8 @@ class DoReMi(Policy):
             excess = reference.clipped_excess
         else:
             excess = np.maximum(reference.excess, 0.0)
-        usable = (excess >= 0) & (excess < MAX_NATS_PER_TOKEN)
+        # No excess is larger than the loss that it is part of.
+        usable = (excess >= 0) & (excess <= MAX_LOSS["nats_per_token"])
         nats = np.where(usable, excess, np.nan)
         if self.unit == "nats_per_token":
             return nats

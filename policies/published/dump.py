@@ -13,7 +13,7 @@ from policies.discounted import mean_by_domain
 from policies.feedback import Feedback
 from policies.policy import Decision, Policy, Task
 from policies.published.training_loss import sequence_losses
-from policies.signals import Array, LossUnit
+from policies.signals import Array, LossUnit, check_unit
 from policies.simplex import check_weights, tilt
 
 
@@ -91,8 +91,7 @@ class DUMP(Policy):
             raise ValueError(f"exploration must be in [0, 1e6], got {self.exploration}")
         if not 1e-6 <= self.temperature < np.inf:
             raise ValueError(f"temperature must be in [1e-6, inf), got {self.temperature}")
-        if self.unit not in ("nats_per_token", "bits_per_byte"):
-            raise ValueError(f"unit must be 'nats_per_token' or 'bits_per_byte', got {self.unit!r}")
+        check_unit(self.unit)
 
     def init(self, task: Task) -> DUMPState:
         return DUMPState(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.feedback import Feedback
+from policies.goals import LeastVariance
 from policies.neyman import neyman
 from policies.policy import Decision, Policy, Task
 from policies.signals import Array, GradientNoise, Signal
@@ -97,7 +98,11 @@ class GVM(Policy):
 
     def decide(self, state: GVMState, step: int) -> Decision:
         due = step % self.update_every == 0
-        return Decision(self._weights(state), self.signals if due else frozenset())
+        signals: frozenset[Signal] = self.signals if due else frozenset()
+        goal = self._goal(state)
+        if goal is None:
+            return Decision(state.prior, signals)
+        return Decision(neyman(goal.deviation, weight=goal.target), signals, goal)
 
     def update(self, state: GVMState, feedback: Feedback) -> GVMState:
         if feedback.gradient_noise is None:
@@ -113,13 +118,14 @@ class GVM(Policy):
     def diagnostics(self, state: GVMState) -> Mapping[str, float | Array]:
         return {"deviation": np.sqrt(state.square)}
 
-    def _weights(self, state: GVMState) -> Array:
-        weight = np.where(state.prior > 0, state.target, 0.0)
-        if not (state.measured.any() and weight.any()):
-            return state.prior
+    def _goal(self, state: GVMState) -> LeastVariance | None:
+        """What the allocation makes least; None while nothing is known that counts."""
+        target = np.where(state.prior > 0, state.target, 0.0)
+        if not (state.measured.any() and target.any()):
+            return None
         deviation = np.sqrt(state.square)
         mean = float(deviation[state.measured].mean())
-        return neyman(np.where(state.measured, deviation, mean), weight=weight)
+        return LeastVariance(target, np.where(state.measured, deviation, mean))
 
     def _squares(self, noise: GradientNoise) -> Array:
         """Squared deviation of one sequence's gradient, shape (k,); NaN where it is unusable."""

@@ -12,6 +12,9 @@ from policies.signals import Array
 class LossHistory(NamedTuple):
     """Losses so far, each row the mean over ``stride`` measurements in a row.
 
+    The mean keeps what every batch tells of a training loss, most of which is noise. Points on a
+    curve without noise are better left out than averaged (`policies.learning_curves.History`).
+
     When the table is full, every two rows become one and the stride doubles. So at least half of
     the rows are in use once as many measurements were made.
 

@@ -11,7 +11,7 @@ import numpy as np
 from policies.feedback import Feedback
 from policies.policy import Decision, Policy, Task
 from policies.published.training_loss import domain_losses
-from policies.signals import Array, LossUnit
+from policies.signals import Array, LossUnit, check_unit
 from policies.simplex import check_weights, tilt
 
 # A domain drawn with a smaller probability than this counts as if it had been drawn with this one.
@@ -91,8 +91,7 @@ class ODM(Policy):
             raise ValueError(f"warmup must be a part of the run in [0, 1], got {self.warmup}")
         if self.update_every < 1:
             raise ValueError(f"update_every must be at least 1 step, got {self.update_every}")
-        if self.unit not in ("nats_per_token", "bits_per_byte"):
-            raise ValueError(f"unit must be 'nats_per_token' or 'bits_per_byte', got {self.unit!r}")
+        check_unit(self.unit)
 
     def init(self, task: Task) -> ODMState:
         prior = check_weights(task.prior, task.names, "prior")

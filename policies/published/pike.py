@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.feedback import Feedback
+from policies.goals import StepBound
 from policies.policy import Decision, Policy, Task
-from policies.signals import Array, GradientNoise, LossUnit, Signal
+from policies.signals import MAX_LOSS, Array, GradientNoise, LossUnit, Signal, check_unit
 from policies.simplex import check_weights, softmax, tilt
 
-# Losses and squared gradients larger than this are faults, smaller ones nothing but rounding.
-MAX_LOSS = 1e3
+# Squared gradients larger than this are faults, smaller ones nothing but rounding.
 MAX_SQUARE = 1e18
 LEAST_MEAN = 1e-30
 # Least part of the mean squared gradient that a domain is taken to have, so as to have a curvature.
@@ -33,6 +33,7 @@ class PiKEState(NamedTuple):
         measured: Whether both were ever measured.
         loss: Discounted mean of the training loss; zero before the first one.
         heard: Whether there was a loss.
+        bound: What the mixture is the minimum of; zero where it is none of that.
     """
 
     prior: Array
@@ -42,6 +43,7 @@ class PiKEState(NamedTuple):
     measured: NDArray[np.bool_]
     loss: Array
     heard: NDArray[np.bool_]
+    bound: StepBound
 
 
 @final
@@ -120,8 +122,7 @@ class PiKE(Policy):
             raise ValueError(f"update_every must be at least 1 step, got {self.update_every}")
         if not 0 <= self.loss_memory < 1:
             raise ValueError(f"loss_memory must be in [0, 1), got {self.loss_memory}")
-        if self.unit not in ("nats_per_token", "bits_per_byte"):
-            raise ValueError(f"unit must be nats_per_token or bits_per_byte, got {self.unit!r}")
+        check_unit(self.unit)
 
     @property
     def signals(self) -> frozenset[Signal]:
@@ -130,12 +131,14 @@ class PiKE(Policy):
     def init(self, task: Task) -> PiKEState:
         zeros, never = np.zeros(task.num_domains), np.zeros(task.num_domains, bool)
         prior = check_weights(task.prior, task.names, "prior")
-        return PiKEState(prior, zeros, zeros, zeros, never, zeros, never)
+        bound = StepBound(zeros, zeros)
+        return PiKEState(prior, zeros, zeros, zeros, never, zeros, never, bound)
 
     def decide(self, state: PiKEState, step: int) -> Decision:
         due = step % self.update_every == 0
         weights = tilt(state.prior, state.exponent)
-        return Decision(weights, self.signals if due else frozenset())
+        goal = state.bound if state.bound.quadratic.any() else None
+        return Decision(weights, self.signals if due else frozenset(), goal)
 
     def update(self, state: PiKEState, feedback: Feedback) -> PiKEState:
         state = self._hear(state, feedback.training_loss(self.unit))
@@ -156,7 +159,10 @@ class PiKE(Policy):
         exponent = np.zeros_like(best)
         with np.errstate(divide="ignore"):
             np.subtract(np.log(best), np.log(state.prior), out=exponent, where=state.prior > 0)
-        return state._replace(exponent=exponent)
+        # Domains that are not there are as bad as any: for them alone it would be worst.
+        worst = float(curvature[there].max() - benefit[there].min())
+        bound = StepBound(np.where(there, -benefit, worst), np.where(there, curvature, 0.0))
+        return state._replace(exponent=exponent, bound=bound)
 
     def diagnostics(self, state: PiKEState) -> Mapping[str, float | Array]:
         return {
@@ -167,7 +173,7 @@ class PiKE(Policy):
 
     def _hear(self, state: PiKEState, loss: Array) -> PiKEState:
         """The state with one step's training losses in it."""
-        new = (loss >= 0) & (loss < MAX_LOSS)
+        new = (loss >= 0) & (loss <= MAX_LOSS[self.unit])
         loss = np.where(new, loss, state.loss)
         mean = np.where(state.heard, self.loss_memory * (state.loss - loss) + loss, loss)
         return state._replace(loss=mean, heard=state.heard | new)

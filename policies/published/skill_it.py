@@ -9,15 +9,15 @@ from typing import Literal, NamedTuple, final
 import numpy as np
 
 from policies.feedback import Feedback
+from policies.held_out import held_out_loss
 from policies.policy import Decision, Policy, Task
-from policies.published.held_out import held_out_loss
 from policies.published.skill_graph import (
     check_graph,
     graph_matrix,
     with_halved_edges,
     with_weak_binary_edges,
 )
-from policies.signals import Array, LossUnit, Signal
+from policies.signals import Array, LossUnit, Signal, check_unit
 from policies.simplex import check_weights, tilt
 
 
@@ -125,13 +125,13 @@ class SkillIt(Policy):
             "variant": ("paper", "released"),
             "start": ("graph", "prior", "prior_once"),
             "rescale": ("none", "by_domain", "eta"),
-            "unit": ("nats_per_token", "bits_per_byte"),
         }
         for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise ValueError(
                     f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}"
                 )
+        check_unit(self.unit)
         if not 0 < self.eta <= 1e6:
             raise ValueError(f"eta must be in (0, 1e6], got {self.eta}")
         for name in ("window", "update_every", "evaluate_every"):

@@ -6,17 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.feedback import LN2, Feedback, ratio
-from policies.signals import Array, LossUnit
-
-# Not knowing a word of a language costs about 12 nats per token, or 20 bits per byte. More than
-# this is a fault, and its exponential would drown all measurements.
-MAX_LOSS = 100.0
+from policies.signals import MAX_LOSS, Array, LossUnit
 
 
 def sequence_losses(feedback: Feedback, unit: LossUnit) -> tuple[NDArray[np.int64], Array]:
     """Domain and loss of each sequence whose loss is between 0 and `MAX_LOSS`, shapes (m,)."""
     loss = ratio(feedback.sequence_loss, _sizes(feedback, unit))
-    use = (loss >= 0) & (loss <= MAX_LOSS)
+    use = (loss >= 0) & (loss <= MAX_LOSS[unit])
     return feedback.sequence_domain[use], loss[use]
 
 
@@ -24,7 +20,7 @@ def domain_losses(feedback: Feedback, unit: LossUnit) -> Array:
     """Mean loss of each domain over those sequences' tokens or bytes, shape (k,); NaN of none."""
     size = _sizes(feedback, unit)
     loss = ratio(feedback.sequence_loss, size)
-    use = (loss >= 0) & (loss <= MAX_LOSS)
+    use = (loss >= 0) & (loss <= MAX_LOSS[unit])
     domain, size = feedback.sequence_domain[use], size[use]
     total, whole = (
         np.bincount(domain, values, feedback.num_domains).astype(np.float64)

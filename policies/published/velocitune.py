@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.feedback import Feedback
+from policies.held_out import held_out_loss
 from policies.policy import Decision, Policy, Task
 from policies.published.ado_law import Limits, Points, fit, log_forecast, usable
 from policies.published.loss_history import LossHistory, append, no_history
-from policies.published.training_loss import MAX_LOSS
-from policies.signals import Array, LossUnit, Signal
+from policies.signals import MAX_LOSS, Array, LossUnit, Signal, check_unit
 from policies.simplex import check_weights, tilt
 
 # A loss this many times as far from its target as at first says no more than that it has risen.
@@ -91,17 +91,17 @@ class Velocitune(Policy):
     unit: LossUnit = "nats_per_token"
 
     def __post_init__(self) -> None:
+        check_unit(self.unit)
+        largest = MAX_LOSS[self.unit]
         for name, target in (self.targets or {}).items():
-            if not 0 < target <= MAX_LOSS:
-                raise ValueError(f"targets of {name!r} must be in (0, {MAX_LOSS}], got {target}")
+            if not 0 < target <= largest:
+                raise ValueError(f"targets of {name!r} must be in (0, {largest:g}], got {target}")
         if not 0 < self.step_size <= 1e3:
             raise ValueError(f"step_size must be in (0, 1e3], got {self.step_size}")
         if self.update_every < 1:
             raise ValueError(f"update_every must be at least 1 step, got {self.update_every}")
         if self.min_points < 4:
             raise ValueError(f"min_points must be at least 4, got {self.min_points}")
-        if self.unit not in ("nats_per_token", "bits_per_byte"):
-            raise ValueError(f"unit must be 'nats_per_token' or 'bits_per_byte', got {self.unit!r}")
 
     @property
     def signals(self) -> frozenset[Signal]:
@@ -127,10 +127,9 @@ class Velocitune(Policy):
         return Decision(tilt(state.prior, state.exponent), asked)
 
     def update(self, state: VelocituneState, feedback: Feedback) -> VelocituneState:
-        measured = feedback.validation_loss
-        if measured is None or feedback.step % self.update_every:
+        if feedback.validation_loss is None or feedback.step % self.update_every:
             return state
-        state = self._absorb(state, measured.loss(self.unit), feedback.step)
+        state = self._absorb(state, held_out_loss(feedback, self.unit), feedback.step)
         if self.targets is None:
             state = self._forecast(state)
         exponent = state.exponent + self.step_size * velocities(state)
@@ -150,8 +149,8 @@ class Velocitune(Policy):
         return np.array([given[name] for name in names], dtype=np.float64)
 
     def _absorb(self, state: VelocituneState, loss: Array, step: int) -> VelocituneState:
-        """The state with one more validation loss of each domain; faulty ones repeat the last."""
-        sound = (loss > 0) & (loss <= MAX_LOSS)
+        """The state with one more validation loss of each domain; NaN repeats the last."""
+        sound = np.isfinite(loss)
         loss = np.where(sound, loss, state.loss)
         measured = state.measured | sound
         return state._replace(

@@ -16,6 +16,9 @@ from policies.unimax import UniMax
 
 PEAK_LEARNING_RATE = 1e-3
 FINAL_RATE = 0.1  # Of the peak, where a cosine ends.
+# Numbers of each domain, by what they may be.
+POSITIVE = ("unique_tokens", "gain", "alpha", "decay", "bytes_per_token")
+NOT_NEGATIVE = ("floor", "noise")
 
 
 @final
@@ -23,7 +26,7 @@ FINAL_RATE = 0.1  # Of the peak, where a cosine ends.
 class Scenario:
     """What a simulated run is made of; see `policies.simulator.law` for the law.
 
-    Compared by identity. `dataclasses.replace` makes variants.
+    Compared by identity. `dataclasses.replace` makes variants. Lists of numbers become arrays.
 
     Args:
         name: What to call it.
@@ -73,13 +76,21 @@ class Scenario:
     sequence_length: int = 1024
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "domains", tuple(self.domains))
         if not self.domains:
             raise ValueError("domains must name at least one domain, got none")
-        for name in ("unique_tokens", "gain", "alpha", "decay", "bytes_per_token"):
+        for name in POSITIVE + NOT_NEGATIVE + ("target", "usefulness"):
+            self._make_array(name)
+        for name in POSITIVE:
             self._check_array(name, positive=True)
-        for name in ("floor", "noise"):
+        for name in NOT_NEGATIVE:
             self._check_array(name, positive=False)
         check_weights(self.target, self.domains, "target")
+        if not isinstance(self.transfer, Transfer):
+            raise ValueError(
+                f"transfer must be a Transfer, got {type(self.transfer).__name__}; "
+                f"Transfer.from_dense makes one of a matrix"
+            )
         if self.transfer.num_domains != self.num_domains:
             raise ValueError(
                 f"transfer must be between {self.num_domains} domains, "
@@ -102,6 +113,14 @@ class Scenario:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         self._check_usefulness()
+
+    def _make_array(self, name: str) -> None:
+        """Puts an array of floats, which the fields are declared as, in place of a list."""
+        try:
+            values = np.asarray(getattr(self, name), dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{name} must be an array of numbers: {error}") from error
+        object.__setattr__(self, name, values)
 
     def _check_array(self, name: str, *, positive: bool) -> None:
         values = getattr(self, name)

@@ -65,9 +65,19 @@ def test_history_covers_the_whole_run_in_even_steps() -> None:
     assert np.isnan(history.tokens[history.rows :]).all()
 
 
-def test_faulty_losses_are_gaps() -> None:
-    loss = np.array([1.0, np.nan, np.inf, -1.0, 1e30, 0.0])
-    history = remember(no_history(6), np.ones(6), loss)
-    np.testing.assert_array_equal(np.isfinite(history.loss[0]), [True] + [False] * 5)
+def test_domains_without_a_loss_or_tokens_are_gaps() -> None:
+    history = remember(no_history(2), np.ones(2), np.array([1.0, np.nan]))
+    np.testing.assert_array_equal(np.isfinite(history.loss[0]), [True, False])
     history = remember(no_history(2), np.array([0.0, 5.0]), np.ones(2))
     np.testing.assert_array_equal(np.isfinite(history.tokens[0]), [False, True])
+
+
+def test_thinned_points_stay_on_a_curve_that_bends() -> None:
+    history = no_history(1)
+    for number in range(1, 1001):
+        tokens = np.array([1e6 * number])
+        history = remember(history, tokens, 1 + 3000 * tokens**-0.5)
+    rows = history.rows
+    curves = fit_curves(history.tokens[:rows], history.loss[:rows])
+    assert curves is not None
+    np.testing.assert_allclose(curves.floor, 1.0, atol=0.01)

@@ -11,7 +11,8 @@ import pytest
 from policies import Task
 from policies.contract import check_policy
 from policies.minimax.federation import exchange, federated_regret
-from policies.minimax.minimax_regret import MinimaxRegret, MinimaxState
+from policies.minimax.minimax_regret import MinimaxRegret
+from policies.minimax.state import MinimaxState
 from policies.signals import Array, Signal, ValidationLoss
 from policies.synthetic import make_feedback, make_task
 

@@ -197,8 +197,8 @@ def test_zero_prior_stays_zero() -> None:
         ({"eta": 0.0}, r"eta must be in \(0, 1e6\], got 0.0"),
         ({"smoothing": 1.0}, r"smoothing must be in \[0, 1\), got 1.0"),
         ({"clip": "mean"}, "clip must be 'token' or 'domain', got 'mean'"),
-        ({"initial_excess": np.nan}, r"initial_excess must be in \[0, 1000\] or None, got nan"),
-        ({"unit": "bits"}, "unit must be nats_per_token or bits_per_byte, got 'bits'"),
+        ({"initial_excess": np.nan}, r"initial_excess must be in \[0, 100\] or None, got nan"),
+        ({"unit": "bits"}, "unit must be 'nats_per_token' or 'bits_per_byte', got 'bits'"),
     ],
 )
 def test_settings_are_refused(settings: dict[str, Any], message: str) -> None:

@@ -47,8 +47,8 @@ def train(policy: Equitable, task: Task, steps: int, curves: Curves = CURVES) ->
 @pytest.mark.parametrize(
     "policy",
     [
-        Equitable(update_every=2, tilt=0.0, unit="bits_per_byte"),
-        Equitable(update_every=2, tilt=100.0),
+        Equitable(update_every=2, inequality_aversion=0.0, unit="bits_per_byte"),
+        Equitable(update_every=2, inequality_aversion=100.0),
     ],
 )
 def test_contract_of_other_utilities(policy: Equitable) -> None:
@@ -65,11 +65,11 @@ def test_contract_with_costs() -> None:
     check_policy(Equitable(), sizes=[2000])
 
 
-@pytest.mark.parametrize("tilt", [0.0, 1.0, 4.0])
-def test_plan_is_that_of_a_convex_program(tilt: float) -> None:
+@pytest.mark.parametrize("aversion", [0.0, 1.0, 4.0])
+def test_plan_is_that_of_a_convex_program(aversion: float) -> None:
     state = Equitable(cost={"d0001": 3.0}).init(even_task())
     budget = 1e7
-    plan = best_plan(CURVES, TOKENS, state, budget, tilt)
+    plan = best_plan(CURVES, TOKENS, state, budget, aversion)
     more = cp.Variable(4)  # In units of the budget.
     losses = [
         FLOOR[j]
@@ -78,7 +78,7 @@ def test_plan_is_that_of_a_convex_program(tilt: float) -> None:
         * cp.exp(-EXPONENT[j] * cp.log(TOKENS[j] / budget + more[j]))
         for j in range(4)
     ]
-    utilities = [cp.exp(tilt * loss) / tilt if tilt else loss for loss in losses]
+    utilities = [cp.exp(aversion * loss) / aversion if aversion else loss for loss in losses]
     problem = cp.Problem(cp.Minimize(sum(utilities)), [state.cost @ more <= 1, more >= 0])
     problem.solve(solver="CLARABEL")
     assert state.cost @ plan == pytest.approx(budget)
@@ -86,7 +86,7 @@ def test_plan_is_that_of_a_convex_program(tilt: float) -> None:
 
 
 def test_plan_is_what_greedy_buying_comes_to() -> None:
-    state = Equitable(tilt=2.0, cost={"d0003": 2.0}).init(even_task())
+    state = Equitable(inequality_aversion=2.0, cost={"d0003": 2.0}).init(even_task())
     parts, budget = 4000, 1e7
     bought = np.zeros(4)
 
@@ -110,7 +110,7 @@ def test_target_decides_what_counts() -> None:
 
 
 def test_run_reaches_the_plan_made_with_the_true_curves() -> None:
-    task, policy = even_task(), Equitable(update_every=20, tilt=0.5)
+    task, policy = even_task(), Equitable(update_every=20, inequality_aversion=0.5)
     state, tokens = train(policy, task, 400)
     assert state.changes > 10
     assert state.failures == 0
@@ -120,13 +120,13 @@ def test_run_reaches_the_plan_made_with_the_true_curves() -> None:
     np.testing.assert_allclose(state.weights, plan / plan.sum(), atol=0.02)
 
 
-def test_tilt_cares_for_the_worst() -> None:
-    """Higher tilt gives the domain with the highest loss more of the rest."""
+def test_aversion_cares_for_the_worst() -> None:
+    """Higher aversion gives the domain with the highest loss more of the rest."""
     worst = np.argmax(FLOOR + SCALE * TOKENS**-EXPONENT)
     state = Equitable().init(even_task())
     shares = []
-    for tilt in (0.0, 2.0, 10.0):
-        plan = best_plan(CURVES, TOKENS, state, 1e8, tilt)
+    for aversion in (0.0, 2.0, 10.0):
+        plan = best_plan(CURVES, TOKENS, state, 1e8, aversion)
         shares.append(plan[worst] / plan.sum())
     assert shares[0] < shares[1] < shares[2]
 
@@ -173,7 +173,7 @@ def test_last_step_plans_nothing() -> None:
     ("settings", "message"),
     [
         ({"update_every": 0}, "update_every must be at least 1, got 0"),
-        ({"tilt": -1.0}, r"tilt must be in \[0, 100\], got -1.0"),
+        ({"inequality_aversion": -1.0}, r"inequality_aversion must be in \[0, 100\], got -1.0"),
         ({"unit": "bits"}, "unit must be 'nats_per_token' or 'bits_per_byte', got 'bits'"),
         ({"cost": {"de": 0.0}}, r"cost of 'de' must be in \[1e-6, 1e6\], got 0.0"),
     ],

@@ -236,7 +236,7 @@ def test_many_domains() -> None:
         ({"scale": "log"}, "scale must be 'relative' or 'raw', got 'log'"),
         ({"update_every": 0}, "update_every must be at least 1 step, got 0"),
         ({"loss_memory": 1.0}, r"loss_memory must be in \[0, 1\), got 1.0"),
-        ({"unit": "nats"}, "unit must be nats_per_token or bits_per_byte, got 'nats'"),
+        ({"unit": "nats"}, "unit must be 'nats_per_token' or 'bits_per_byte', got 'nats'"),
     ],
 )
 def test_settings_are_refused(settings: dict[str, Any], message: str) -> None:

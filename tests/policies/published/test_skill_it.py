@@ -265,7 +265,7 @@ def test_unit() -> None:
         ({"variant": "new"}, "variant must be one of paper, released, got 'new'"),
         ({"start": "here"}, "start must be one of graph, prior, prior_once, got 'here'"),
         ({"rescale": "yes"}, "rescale must be one of none, by_domain, eta, got 'yes'"),
-        ({"unit": "bits"}, "unit must be one of nats_per_token, bits_per_byte, got 'bits'"),
+        ({"unit": "bits"}, "unit must be 'nats_per_token' or 'bits_per_byte', got 'bits'"),
         ({"eta": 0.0}, r"eta must be in \(0, 1e6\], got 0.0"),
         ({"eta": np.inf}, r"eta must be in \(0, 1e6\], got inf"),
         ({"window": 0}, "window must be at least 1, got 0"),

@@ -125,8 +125,8 @@ def test_long_runs_fit_in_the_table() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"targets": {"de": 0.0}}, r"targets of 'de' must be in \(0, 100.0\], got 0.0"),
-        ({"targets": {"de": np.nan}}, r"targets of 'de' must be in \(0, 100.0\], got nan"),
+        ({"targets": {"de": 0.0}}, r"targets of 'de' must be in \(0, 100\], got 0.0"),
+        ({"targets": {"de": np.nan}}, r"targets of 'de' must be in \(0, 100\], got nan"),
         ({"step_size": 0.0}, r"step_size must be in \(0, 1e3\], got 0.0"),
         ({"update_every": 0}, "update_every must be at least 1 step, got 0"),
         ({"min_points": 3}, "min_points must be at least 4, got 3"),

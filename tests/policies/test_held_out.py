@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from policies.published.held_out import held_out_loss
+from policies.held_out import held_out_loss
 from policies.signals import Signal, ValidationLoss
 from policies.synthetic import make_feedback, make_task
 

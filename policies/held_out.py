@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from policies.feedback import Feedback
-from policies.published.training_loss import MAX_LOSS
-from policies.signals import Array, LossUnit
+from policies.signals import MAX_LOSS, Array, LossUnit
 
 # No text costs less, even by a model that knows it by heart: such a loss is a fault.
 MIN_LOSS = 1e-9
@@ -18,4 +17,4 @@ def held_out_loss(feedback: Feedback, unit: LossUnit) -> Array:
     if measured is None:
         return np.full(feedback.num_domains, np.nan)
     loss = measured.loss(unit)
-    return np.where((loss > MIN_LOSS) & (loss <= MAX_LOSS), loss, np.nan)
+    return np.where((loss > MIN_LOSS) & (loss <= MAX_LOSS[unit]), loss, np.nan)
