@@ -1,0 +1,171 @@
+"""What it takes to make a mixture feasible, per step, by the kinds and the number of constraints.
+
+``python benchmarks/allocation.py [--steps 200] [--out benchmarks/results/allocation.md]``
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+from unittest import mock
+
+import numpy as np
+from environment import describe
+
+from policies.allocation import Allocator, Change, Constraint, Epochs, Floor, Ratio, Share
+from policies.allocation.projection import Projection
+from policies.policy import Task
+from policies.signals import Array
+from policies.synthetic import make_task
+
+RESULTS = Path(__file__).parent / "results" / "allocation.md"
+SIZES = (20, 100, 1000, 2000)
+# Of a run that has read this part of its tokens.
+PLAYED = 0.3
+
+
+class Case(NamedTuple):
+    """Constraints under a name, and the groups they name.
+
+    Attributes:
+        name: For the table.
+        constraints: What every step must keep.
+        groups: Members by name.
+        follows: Whether the proposal is the last mixture, so that nothing binds.
+    """
+
+    name: str
+    constraints: list[Constraint]
+    groups: dict[str, list[str]]
+    follows: bool = False
+
+
+def make_run(size: int) -> Task:
+    """1,000 steps over domains that hold between 0.3 and 3 times an even share of the run."""
+    task = make_task(size, total_steps=1000)
+    spread = np.exp(np.linspace(np.log(0.3), np.log(3), size))
+    return replace(task, unique_tokens=spread * task.total_tokens / size)
+
+
+def cases(task: Task) -> Iterator[Case]:
+    names, size = list(task.names), task.num_domains
+    quarter = max(size // 4, 1)
+    apart = {f"g{i}": names[i * quarter : (i + 1) * quarter] for i in range(4)}
+    over = {f"o{i}": names[i * size // 6 : i * size // 6 + size // 3] for i in range(4)}
+    floor = Floor(minimum=0.1 / size)
+    yield Case("nothing binds: minima", [Floor(minimum=0.01 / size)], {}, True)
+    yield Case(
+        "nothing binds: minima, epochs, change",
+        [Floor(minimum=0.01 / size), Epochs(maximum=4), Change(maximum=0.1)],
+        {},
+        True,
+    )
+    yield Case("minima and maxima", [floor, Share(of=names[0], maximum=0.8 / size)], {})
+    yield Case("minima and epochs", [floor, Epochs(maximum=1.5)], {})
+    disjoint: list[Constraint] = [Share(of="g0", maximum=0.1), Share(of="g1", minimum=0.4)]
+    yield Case("disjoint groups", [floor, *disjoint], apart)
+    yield Case("change", [floor, Change(maximum=0.05)], {})
+    yield Case("change and epochs", [floor, Change(maximum=0.05), Epochs(maximum=1.5)], {})
+    coupled: list[Constraint] = [
+        Share(of="o0", maximum=0.3),
+        Share(of="o1", minimum=0.35),
+        Share(of="o2", maximum=0.4),
+        Ratio(of="o3", to="o0", minimum=1.1),
+    ]
+    yield Case("overlapping groups, ratio, epochs", [floor, Epochs(maximum=2), *coupled], over)
+    yield Case(
+        "the same and change",
+        [floor, Epochs(maximum=2), Change(maximum=0.1), *coupled],
+        over,
+    )
+
+
+def measure(allocator: Allocator, case: Case, task: Task, steps: int) -> tuple[Array, str]:
+    """Microseconds of each step, and how most of the mixtures were found."""
+    generator = np.random.default_rng(0)
+    begin = int(PLAYED * task.total_steps)
+    previous: Array = np.full(task.num_domains, 1 / task.num_domains)
+    drawn = previous * begin * task.tokens_per_step
+    spent, ways = [], Counter[str]()
+    gc.disable()
+    for step in range(begin, begin + steps):
+        proposal = previous
+        if not case.follows:
+            proposal = generator.dirichlet(np.ones(task.num_domains))
+        began = time.perf_counter()
+        found = allocator.allocate(proposal, drawn, step, previous)
+        spent.append(time.perf_counter() - began)
+        if found.failures or found.relaxed:
+            raise RuntimeError(f"{case.name} must be feasible, got {found.how}, {found.relaxed}")
+        ways[found.how] += 1
+        previous, drawn = found.weights, drawn + found.weights * task.tokens_per_step
+    gc.enable()
+    return 1e6 * np.array(spent[1:]), ways.most_common(1)[0][0]
+
+
+def row(case: Case, task: Task, steps: int, rounds: int) -> str:
+    """A line of the table; what is solved by multipliers is solved as a program, too."""
+    began = time.perf_counter()
+    allocator = Allocator(case.constraints, case.groups, task)
+    compiled = time.perf_counter() - began
+    allocator.check()  # Loads SciPy where nothing has.
+    began = time.perf_counter()
+    allocator.check()
+    checked = time.perf_counter() - began
+    found = [measure(allocator, case, task, steps) for _ in range(rounds)]
+    low, middle, high = (
+        float(np.median([np.percentile(times, part) for times, _ in found]))
+        for part in (25, 50, 75)
+    )
+    how = found[0][1]
+    program = ""
+    if how in ("closed form", "multipliers"):
+        alone = mock.patch.multiple(
+            Projection, _closed_form=lambda *_: None, _by_multipliers=lambda *_: None
+        )
+        with alone:
+            other = Allocator(case.constraints, case.groups, task)
+            times, _ = measure(other, case, task, max(3, min(20, 4000 // task.num_domains)))
+        program = f"{np.median(times):,.0f}"
+    return (
+        f"| {case.name} | {how} | {middle:,.0f} | {low:,.0f} to {high:,.0f} | {program} "
+        f"| {1e3 * compiled:.1f} | {1e3 * checked:.1f} |"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--steps", type=int, default=200, help="steps of each round")
+    parser.add_argument("--rounds", type=int, default=5, help="runs through the same steps")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    arguments = parser.parse_args()
+    text = [
+        "# What it takes to make a mixture feasible\n",
+        describe(),
+        "`Allocator.allocate` of every step of a made-up run whose proposals have nothing to do "
+        f"with each other, in microseconds: median and quartiles, each the median of "
+        f"{arguments.rounds} rounds. *Program*: the same steps with the convex program alone, "
+        "compiled before. *Compile* and *check* are paid once per run, in milliseconds.\n",
+    ]
+    for size in SIZES:
+        task = make_run(size)
+        text += [
+            f"## {size:,} domains\n",
+            "| constraints | how | median | quartiles | program | compile, ms | check, ms |",
+            "|---|---|---:|---:|---:|---:|---:|",
+        ]
+        for case in cases(task):
+            text.append(row(case, task, arguments.steps, arguments.rounds))
+            print(size, text[-1], flush=True)
+        text.append("")
+    arguments.out.write_text("\n".join(text), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
