@@ -21,7 +21,8 @@ class EvaluationLoader:
 
     Args:
         streams: One stream per domain over a held-out split. Their seed decides which windows.
-        sequences_per_domain: At most this many windows of each domain; all of them if None.
+        sequences_per_domain: At most this many windows of each domain, one number for all or one
+            for each; all of them if None. Fewer are the first of more.
         batch_size: Sequences per batch and rank.
         rank: This process.
         num_ranks: Processes that share the work.
@@ -34,20 +35,24 @@ class EvaluationLoader:
         self,
         streams: Sequence[DomainStream],
         *,
-        sequences_per_domain: int | None,
+        sequences_per_domain: int | Sequence[int] | None,
         batch_size: int,
         rank: int = 0,
         num_ranks: int = 1,
     ) -> None:
-        if sequences_per_domain is not None and sequences_per_domain < 1:
+        available = [stream.num_sequences for stream in streams]
+        if sequences_per_domain is None:
+            wanted: Sequence[int] = available
+        elif isinstance(sequences_per_domain, int):
+            wanted = [sequences_per_domain] * len(streams)
+        else:
+            wanted = sequences_per_domain
+        if min(wanted) < 1:
             raise ValueError(f"sequences_per_domain must be at least 1, got {sequences_per_domain}")
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         self._batch_size, self._rank, self._num_ranks = batch_size, rank, num_ranks
-        self.counts = [
-            min(stream.num_sequences, sequences_per_domain or stream.num_sequences)
-            for stream in streams
-        ]
+        self.counts = [min(pair) for pair in zip(available, wanted, strict=True)]
         self._gather = WindowGather(
             [stream.tokens for stream in streams], streams[0].sequence_length + 1
         )

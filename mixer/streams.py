@@ -24,6 +24,23 @@ class Windows(NamedTuple):
     start: Indices
 
 
+def sequences_per_epoch(name: str, num_tokens: int, sequence_length: int) -> int:
+    """How many sequences a domain of this many tokens gives before it begins again.
+
+    Raises:
+        ValueError: None.
+    """
+    if sequence_length < 1:
+        raise ValueError(f"sequence_length must be at least 1, got {sequence_length}")
+    if num_tokens < sequence_length + 1:
+        raise ValueError(
+            f"sequence_length {sequence_length} is too long for domain {name!r}, which has "
+            f"{num_tokens} tokens (a sequence takes {sequence_length + 1}); choose a shorter "
+            "one or leave the domain out"
+        )
+    return (num_tokens - 1) // sequence_length
+
+
 class DomainStream:
     """Windows of ``sequence_length + 1`` tokens over one shard; an epoch holds each window once.
 
@@ -43,18 +60,10 @@ class DomainStream:
     """
 
     def __init__(self, name: str, tokens: NDArray[Any], sequence_length: int, seed: int) -> None:
-        if sequence_length < 1:
-            raise ValueError(f"sequence_length must be at least 1, got {sequence_length}")
-        if len(tokens) < sequence_length + 1:
-            raise ValueError(
-                f"sequence_length {sequence_length} is too long for domain {name!r}, which has "
-                f"{len(tokens)} tokens (a sequence takes {sequence_length + 1}); choose a shorter "
-                "one or leave the domain out"
-            )
         self.name = name
         self.tokens = tokens
         self.sequence_length = sequence_length
-        self.num_sequences = (len(tokens) - 1) // sequence_length
+        self.num_sequences = sequences_per_epoch(name, len(tokens), sequence_length)
         self._slack = np.uint64(len(tokens) - self.num_sequences * sequence_length)
         self._order = EpochPermutation(self.num_sequences, key_of(seed, "order", name))
         self._shift_key = key_of(seed, "shift", name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from mixer.evaluation import EvaluationLoader
 from mixer.loader import MixtureLoader
 from mixer.mixture import Mixture
 from mixer.resampling import Resampling
+from mixer.streams import sequences_per_epoch
 
 # Held-out windows are the same in every run, so that runs of any seed can be compared.
 _EVALUATION_SEED = 0
@@ -90,14 +92,29 @@ class CorpusDataModule(LightningDataModule):
         entries = self.corpus.entries("train")
         return np.array([[entry.tokens, entry.bytes] for entry in entries], dtype=np.float64)
 
+    def epoch_tokens(self) -> NDArray[np.float64]:
+        """Tokens predicted in one reading of each domain's training split, shape (k,).
+
+        Raises:
+            ValueError: A domain is shorter than a sequence.
+        """
+        length = self.sequence_length
+        entries = zip(self.names, self.corpus.entries("train"), strict=True)
+        sequences = [sequences_per_epoch(name, entry.tokens, length) for name, entry in entries]
+        return np.array(sequences, dtype=np.float64) * length
+
+    def stray_sequences(self, total_steps: int) -> float:
+        """By how many sequences of a domain the batches of a run may stray from its mixtures.
+
+        Quota keeps the sum of all steps within about one. The other two draw anew in each step,
+        and what they are off by adds up like a random walk.
+        """
+        return 2.0 if self._resampling == "quota" else 2.0 * math.sqrt(total_steps)
+
     def setup(self, stage: str) -> None:
         if stage != "fit" or self._mixture is not None:
             return
         trainer = self._trainer()
-        if trainer.max_steps < 1:
-            raise ValueError(
-                f"trainer.max_steps must be set: a mixture has no end (got {trainer.max_steps})"
-            )
         streams = self.corpus.streams("train", sequence_length=self.sequence_length, seed=self.seed)
         self._evaluation_loader("validation")  # Refuses unusable held-out splits before training.
         self._mixture = Mixture(

@@ -49,7 +49,23 @@ def render(runs: Sequence[tuple[str, dict[str, Any]]]) -> str:
         f"{summary['max_steps']}{'' if summary['finished'] else ' (unfinished)'}"
         for number, (name, summary) in enumerate(runs)
     ]
-    return "\n".join([*legend, "", *_align(lines, len(runs))])
+    return "\n".join([*legend, "", *_align(lines, len(runs)), *_constraints(runs)])
+
+
+def _constraints(runs: Sequence[tuple[str, dict[str, Any]]]) -> list[str]:
+    """What the constraints of each run came to, one line each."""
+    lines = []
+    for number, (_, summary) in enumerate(runs):
+        for entry in summary.get("constraints", ()):
+            line = (
+                f"{_letter(number)}: {entry['constraint']}  binding in "
+                f"{entry['binding_steps']} of {summary['step']} steps, "
+                f"mean price {entry['mean_price']:.3g}"
+            )
+            if entry["relaxed_steps"]:
+                line += f", loosened in {entry['relaxed_steps']}"
+            lines.append(line)
+    return ["", "constraints", *lines] if lines else []
 
 
 def _cells(runs: Sequence[tuple[str, dict[str, Any]]], domain: str) -> list[str]:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from policies.feedback import LN2
-from trainer.evaluating import held_out
+from trainer.held_out import held_out
 
 
 def sums_of(nats: list[np.ndarray], sizes: list[np.ndarray]) -> np.ndarray:
