@@ -11,8 +11,9 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from policies import Array
-from trainer.evaluating import EvaluationCallback, HeldOut
+from trainer.evaluating import EvaluationCallback
 from trainer.heat_map import heat_map
+from trainer.held_out import HeldOut
 from trainer.mixing import MixingCallback
 
 LAYOUT = {
@@ -28,6 +29,11 @@ LAYOUT = {
         "weights": ["Multiline", [r"mixture/weight/.*"]],
         "epochs": ["Multiline", [r"mixture/epochs/.*"]],
         "tokens": ["Multiline", [r"mixture/tokens/.*"]],
+    },
+    "constraints": {
+        "what the policy proposed": ["Multiline", [r"constraints/proposed/.*"]],
+        "price": ["Multiline", [r"constraints/price/.*"]],
+        "loosened": ["Multiline", [r"constraints/loosened/.*"]],
     },
 }
 
@@ -77,10 +83,19 @@ class DashboardCallback(Callback):
         if np.isfinite(window).any():
             metrics["train/bits_per_byte_mean"] = float(np.nanmean(window))
             metrics["train/bits_per_byte_worst"] = float(np.nanmax(window))
+        trained = float(tokens.sum())
+        metrics |= {
+            "tokens/trained": trained,
+            "tokens/total_cost": trained + mixing.panel.tokens,
+            **mixing.panel.metrics(),
+        }
         metrics |= self._each("train/bits_per_byte", window)
         metrics |= self._each("mixture/weight", weights)
         metrics |= self._each("mixture/epochs", epochs)
         metrics |= self._each("mixture/tokens", tokens)
+        if mixing.account is not None:
+            metrics |= mixing.account.metrics()
+            metrics |= self._each("constraints/proposed", mixing.account.proposal)
         for name, value in mixing.policy.diagnostics(mixing.policy_state).items():
             if np.ndim(value) == 1:
                 metrics |= self._each(f"policy/{name}", np.asarray(value))

@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, distributed
 
-from policies import Array, Feedback
+from policies import Array, Feedback, Signal
+from policies.signals import FORMS
 
 # float32 holds whole numbers up to 2**24 exactly.
 _FINGERPRINT_MASK = 2**24 - 1
@@ -41,12 +42,18 @@ class PendingFeedback:
         record: What was drawn for the step.
         parts: For each micro-batch of this rank the losses and bytes of its sequences, each (B,).
         num_ranks: Processes; their parts are gathered, so that every rank hears the same.
+        signals: What was measured in the step, the same on every rank.
     """
 
     def __init__(
-        self, record: StepRecord, parts: list[tuple[Tensor, Tensor]], num_ranks: int
+        self,
+        record: StepRecord,
+        parts: list[tuple[Tensor, Tensor]],
+        num_ranks: int,
+        signals: Mapping[Signal, Any] | None = None,
     ) -> None:
         self.record = record
+        self._signals = signals or {}
         rows = torch.stack([torch.stack(part) for part in parts])  # (micro, 2, B)
         mark = torch.full_like(rows[:, :, :1], float(fingerprint(record.weights)))
         own = torch.cat([rows, mark], dim=2)
@@ -81,10 +88,12 @@ class PendingFeedback:
             )
         # Row r of the global batch is dealt to rank r % ranks, then to the micro-batches in turn.
         losses, sizes = values[..., :-1].transpose(2, 3, 1, 0).reshape(2, -1)
-        return make_feedback(self.record, losses, sizes)
+        return make_feedback(self.record, losses, sizes, self._signals)
 
 
-def make_feedback(record: StepRecord, losses: Array, sizes: Array) -> Feedback:
+def make_feedback(
+    record: StepRecord, losses: Array, sizes: Array, signals: Mapping[Signal, Any]
+) -> Feedback:
     """Join what was drawn with what came of it: losses in nats and bytes of text, each (n,)."""
     return Feedback(
         step=record.step,
@@ -96,6 +105,7 @@ def make_feedback(record: StepRecord, losses: Array, sizes: Array) -> Feedback:
         sequence_tokens=np.full(len(losses), float(record.sequence_length)),
         sequence_bytes=sizes,
         learning_rate=record.learning_rate,
+        signals=signals,
     )
 
 
@@ -105,9 +115,19 @@ def fingerprint(weights: Array) -> int:
 
 
 def feedback_document(feedback: Feedback) -> dict[str, Any]:
-    """A feedback without signals as plain Python, for a checkpoint."""
+    """A feedback as plain Python and tensors, for a checkpoint."""
     fields = {name: getattr(feedback, name).tolist() for name in (*_WHOLE, *_REAL)}
-    return {"step": feedback.step, "learning_rate": feedback.learning_rate, **fields}
+    # Sketches of gradients are long: tensors take a fraction of the room of lists.
+    signals = {
+        str(signal): [torch.from_numpy(np.array(array)) for array in answer]
+        for signal, answer in feedback.signals.items()
+    }
+    return {
+        "step": feedback.step,
+        "learning_rate": feedback.learning_rate,
+        "signals": signals,
+        **fields,
+    }
 
 
 def feedback_from_document(document: Mapping[str, Any]) -> Feedback:
@@ -116,4 +136,13 @@ def feedback_from_document(document: Mapping[str, Any]) -> Feedback:
         name: np.array(document[name], dtype=np.int64 if name in _WHOLE else np.float64)
         for name in (*_WHOLE, *_REAL)
     }
-    return Feedback(step=document["step"], learning_rate=document["learning_rate"], **fields)
+    signals = {
+        Signal(name): FORMS[Signal(name)](*(tensor.numpy() for tensor in answer))
+        for name, answer in document["signals"].items()
+    }
+    return Feedback(
+        step=document["step"],
+        learning_rate=document["learning_rate"],
+        signals=signals,
+        **fields,
+    )

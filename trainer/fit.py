@@ -14,6 +14,8 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from policies import Policy, load_policies
+from policies.allocation import Objective
+from trainer.constraining import Demands
 from trainer.dashboard import DashboardCallback
 from trainer.data import CorpusDataModule
 from trainer.evaluating import EvaluationCallback
@@ -21,9 +23,11 @@ from trainer.export import ModelExportCallback
 from trainer.generators import GeneratorCallback
 from trainer.mixing import MixingCallback
 from trainer.module import LanguageModel
+from trainer.probes.settings import SignalSettings
 from trainer.progress import MixtureProgressBar
 from trainer.results import ResultsCallback
 from trainer.summary import FILE_NAME, SummaryCallback
+from trainer.written_constraints import read_constraints
 
 # Warnings that no user could do anything about: Lightning's own use of torch, and a resumed run
 # finding the checkpoints it goes on from.
@@ -51,7 +55,7 @@ _TRAINER_DEFAULTS = {
 
 
 class GlotmixCLI(LightningCLI):
-    """LightningCLI with ``policy``, ``prior``, ``target``, ``run_dir`` and ``checkpoint`` on top.
+    """LightningCLI with the mixture's settings, ``run_dir`` and ``checkpoint`` on top.
 
     The configuration is the only source of settings: a checkpoint is state.
     """
@@ -75,6 +79,33 @@ class GlotmixCLI(LightningCLI):
             default=None,
             help="How much each domain counts in the end, by name (default: all the same).",
         )
+        parser.add_argument(
+            "--constraints",
+            type=list[dict[str, Any]],
+            default=[],
+            help="What every mixture must keep: a list of short forms such as {floor: 0.01} or "
+            "{share: {of: sw, minimum: 0.005}}, or of class_path and init_args.",
+        )
+        parser.add_argument(
+            "--groups",
+            type=dict[str, list[str]],
+            default={},
+            help="Members of named groups, for constraints: domains or other groups.",
+        )
+        parser.add_argument(
+            "--allocation.objective",
+            type=Objective,
+            default="kl",
+            help="Which distance from the policy's mixture is least within the constraints.",
+        )
+        parser.add_argument(
+            "--allocation.strict",
+            type=bool,
+            default=False,
+            help="Stop the run when constraints cannot be kept any more, instead of loosening "
+            "them as little as possible.",
+        )
+        parser.add_class_arguments(SignalSettings, "signals")
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.set_defaults(_CHECKPOINT_DEFAULTS)
         parser.link_arguments("run_dir", "checkpoint.dirpath", compute_fn=_checkpoints)
@@ -94,10 +125,17 @@ class GlotmixCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         config = self.config_init[self.subcommand]
         run_dir = Path(config["run_dir"])
-        mixing = MixingCallback(
+        self.mixing = mixing = MixingCallback(
             config["policy"],
             config.get("prior"),
             config["target"],
+            demands=Demands(
+                constraints=read_constraints(config["constraints"]),
+                groups=config["groups"],
+                objective=config["allocation"]["objective"],
+                strict=config["allocation"]["strict"],
+            ),
+            signals=config["signals"],
             seed=_whole_seed(config["seed_everything"]),
         )
         evaluation = EvaluationCallback()
@@ -118,6 +156,10 @@ class GlotmixCLI(LightningCLI):
         # Ours first: checkpoints and charts must see the policy after its update.
         kwargs["callbacks"] = [*extra, *(config["trainer"].get("callbacks") or [])]
         return super().instantiate_trainer(**kwargs)
+
+    def before_fit(self) -> None:
+        # Lightning opens the corpus before it asks any callback: what cannot work is refused here.
+        self.mixing.plan(self.datamodule, self.trainer.max_steps)
 
 
 def tensorboard(run_dir: Path, resumed: Path | None) -> TensorBoardLogger:

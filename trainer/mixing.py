@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import warnings
 from typing import Any, NamedTuple, cast
 
@@ -10,9 +9,9 @@ import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from mixer.batch import Batch
-from policies import Array, Feedback, Policy, State, Task, UniMax, restore, to_plain
-from policies.feedback import ratio
+from policies import Array, Feedback, Policy, Signal, State, UniMax, restore, to_plain
 from policies.simplex import check_weights
+from trainer.constraining import ConstraintAccount, Demands
 from trainer.data import CorpusDataModule
 from trainer.exchange import (
     PendingFeedback,
@@ -20,7 +19,10 @@ from trainer.exchange import (
     feedback_document,
     feedback_from_document,
 )
-from trainer.module import StepOutput
+from trainer.module import LanguageModel, StepOutput
+from trainer.probes.panel import ProbePanel
+from trainer.probes.settings import SignalSettings
+from trainer.task import make_task
 from trainer.tracking import DomainTotals
 
 
@@ -42,6 +44,8 @@ class MixingCallback(Callback):
         policy: The rule that decides.
         prior: The static policy whose mixture learning policies start from.
         target: How much each domain counts in the end, by name; all the same if not given.
+        demands: What every mixture must keep; anything goes if not given.
+        signals: How what the policy asks for is measured.
         seed: Seed of the policy's randomness.
     """
 
@@ -50,10 +54,16 @@ class MixingCallback(Callback):
         policy: Policy,
         prior: Policy | None = None,
         target: dict[str, float] | None = None,
+        demands: Demands | None = None,
+        signals: SignalSettings | None = None,
         seed: int = 0,
     ) -> None:
         self.policy = policy
         self.prior = UniMax() if prior is None else prior
+        self.account: ConstraintAccount | None = None
+        self._demands = Demands() if demands is None else demands
+        self.panel = ProbePanel(signals or SignalSettings(), policy.signals)
+        self._wanted: frozenset[Signal] = frozenset()
         self._target = target
         self._seed = seed
         self.names: tuple[str, ...] = ()
@@ -75,60 +85,61 @@ class MixingCallback(Callback):
         if stage != "fit":
             return
         data = cast(CorpusDataModule, trainer.datamodule)  # type: ignore[attr-defined]
-        self.names = data.names
         self._mixture, self._sequence_length = data.mixture, data.sequence_length
-        task = self._task(data, trainer.max_steps)
+        self.plan(data, trainer.max_steps)
+
+    def plan(self, data: CorpusDataModule, total_steps: int) -> None:
+        """Put policy and constraints before their first step; no token is read for it.
+
+        Args:
+            data: The corpus and the batches.
+            total_steps: Optimiser steps of the run.
+
+        Raises:
+            ValueError: Policy, prior, target or constraints do not fit the corpus or each other.
+        """
+        self.names = data.names
+        task = make_task(data, total_steps, self.prior, self._target, self._seed)
         self.totals = DomainTotals(task.num_domains)
         self._state = self.policy.init(task)
         check_weights(self.policy.decide(self._state, 0).weights, self.names, self._described)
-        if wanted := sorted(self.policy.signals):
-            raise ValueError(
-                f"policy {type(self.policy).__name__} needs the signal {wanted[0]}, which this "
-                "trainer does not measure; choose a policy that learns from the training loss"
-            )
-
-    def _task(self, data: CorpusDataModule, total_steps: int) -> Task:
-        names, unique = data.names, data.train_entries()
-        target = np.full(len(names), 1.0 / len(names))
-        if self._target is not None:
-            if unknown := sorted(set(self._target) - set(names)):
-                raise ValueError(f"target names unknown domains {unknown}; there are {names}")
-            target = np.array([self._target.get(name, 0.0) for name in names])
-            target = check_weights(target, names, "target")
-        task = Task(
-            names=names,
-            unique_tokens=unique[:, 0],
-            bytes_per_token=ratio(unique[:, 1], unique[:, 0]),
-            prior=target,
-            target=target,
-            total_steps=total_steps,
-            tokens_per_step=data.batch_size * data.sequence_length,
-            seed=self._seed,
-        )
-        prior = self.prior.decide(self.prior.init(task), 0).weights
-        checked = check_weights(prior, names, f"weight by prior {type(self.prior).__name__}")
-        return dataclasses.replace(task, prior=checked)
+        stray = data.stray_sequences(total_steps)
+        self.account = self._demands.account(task, stray, data.sequence_length)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        data = cast(CorpusDataModule, trainer.datamodule)  # type: ignore[attr-defined]
+        self.panel.setup(trainer, cast(LanguageModel, pl_module), data)
         self._decide(trainer.global_step)
 
     def _decide(self, step: int) -> None:
+        weights = self._proposal(step)
+        if self.account is not None:
+            previous = self._mixture.in_force if step else None
+            weights = self.account.feasible(weights, self._tokens_drawn(), step, previous)
+        self._mixture.set_weights(weights)
+
+    def _proposal(self, step: int) -> Array:
+        """What the policy asks for."""
         decision = self.policy.decide(self._state, step)
+        self._wanted = decision.signals
         try:
-            weights = check_weights(decision.weights, self.names, self._described)
+            return check_weights(decision.weights, self.names, self._described)
         except ValueError as error:
             # A run of days must not die of one bad answer: the last good mixture stays in force.
             self.invalid_decisions += 1
             if self.invalid_decisions == 1:
                 warnings.warn(f"step {step}: {error}; keeping the last mixture", stacklevel=2)
-            return
-        self._mixture.set_weights(weights)
+            return self._mixture.weights
+
+    def _tokens_drawn(self) -> Array:
+        return (self._mixture.drawn * self._sequence_length).astype(np.float64)
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int
     ) -> None:
         # At the end of the batch the schedule has moved on already.
         self._learning_rate = float(trainer.optimizers[0].param_groups[0]["lr"])
+        self.panel.see(self._wanted, batch)
 
     def on_train_batch_end(
         self,
@@ -156,8 +167,10 @@ class MixingCallback(Callback):
         # A checkpoint between micro-batches keeps neither the gradients nor the losses of its step;
         # resumed from one, the policy does not hear of that step.
         if len(parts) == trainer.accumulate_grad_batches:
-            self._pending = PendingFeedback(record, parts, trainer.world_size)
-        self._decide(record.step + 1)
+            answers = self.panel.answers(self._wanted)
+            self._pending = PendingFeedback(record, parts, trainer.world_size, answers)
+        if record.step + 1 < trainer.max_steps:
+            self._decide(record.step + 1)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._observe()
@@ -179,8 +192,7 @@ class MixingCallback(Callback):
 
     def mixture_now(self) -> MixtureNow:
         """Where the mixture stands, the last step's batch included."""
-        drawn = (self._mixture.drawn * self._sequence_length).astype(np.float64)
-        return MixtureNow(self._mixture.weights, self._mixture.epochs, drawn)
+        return MixtureNow(self._mixture.weights, self._mixture.epochs, self._tokens_drawn())
 
     def state_dict(self) -> dict[str, Any]:
         """The policy's state and the feedback it has not heard yet, the same on every rank."""
@@ -191,6 +203,8 @@ class MixingCallback(Callback):
             "pending": None if self._pending is None else feedback_document(self._waiting()),
             "totals": self.totals.state_dict(),
             "invalid_decisions": self.invalid_decisions,
+            "signals": self.panel.state_dict(),
+            "constraints": None if self.account is None else self.account.state_dict(),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -209,3 +223,6 @@ class MixingCallback(Callback):
         self._pending = None if pending is None else feedback_from_document(pending)
         self.totals.load_state_dict(state_dict["totals"])
         self.invalid_decisions = state_dict["invalid_decisions"]
+        self.panel.load_state_dict(state_dict["signals"])
+        if self.account is not None and state_dict["constraints"] is not None:
+            self.account.load_state_dict(state_dict["constraints"])

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from trainer.evaluating import EvaluationCallback, HeldOut
+from trainer.evaluating import EvaluationCallback
+from trainer.held_out import HeldOut
 from trainer.summary import by_domain, write_json
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from trainer.evaluating import EvaluationCallback, HeldOut
+from trainer.evaluating import EvaluationCallback
+from trainer.held_out import HeldOut
 from trainer.mixing import MixingCallback
 
 FILE_NAME = "summary.json"
@@ -60,6 +61,14 @@ class SummaryCallback(Callback):
             "finished": finished,
             "domains": by_domain(mixing.names, columns),
         }
+        if mixing.panel.costs:
+            document["signals"] = mixing.panel.documents()
+        if mixing.account is not None:
+            document["constraints"] = mixing.account.documents()
+            document["allocation"] = {
+                "ways": dict(mixing.account.ways),
+                "solver_failures": mixing.account.failures,
+            }
         write_json(self._folder / FILE_NAME, document)
 
 

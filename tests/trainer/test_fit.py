@@ -140,7 +140,7 @@ def test_a_policy_that_breaks_late_does_not_stop_the_run(corpus: Path, tmp_path:
     with pytest.warns(UserWarning, match="step 6: weight by policy Broken .* keeping the last"):
         folder = run_here(configuration(corpus, tmp_path / "run", policy=policy))
     assert load_summary(folder)["step"] == 20
-    assert scalars(folder).Scalars("policy/invalid_decisions")[-1].value == 15
+    assert scalars(folder).Scalars("policy/invalid_decisions")[-1].value == 14
 
 
 def fixed(weights: dict[str, float]) -> dict[str, Any]:

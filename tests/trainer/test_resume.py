@@ -8,6 +8,8 @@ import pytest
 import torch
 from small_runs import configuration, finish, kill_when, read_record, run_here, start
 
+from trainer.summary import load_summary
+
 
 def config_of(corpus: Path, folder: Path, name: str, **changes: Any) -> dict[str, Any]:
     recorder = {
@@ -42,6 +44,33 @@ def test_a_killed_run_resumes_to_the_bit(corpus: Path, tmp_path: Path, accumulat
     assert len(whole) == 24 * accumulate
     assert read_record(tmp_path / "killed-record") == whole
     assert same_weights(tmp_path / "whole", tmp_path / "killed")
+
+
+MEASURING: dict[str, dict[str, Any]] = {
+    # From step 5 to step 13 each language is tried in turn; the checkpoint of step 10 lies within.
+    "Aioli": {"update_every": 12, "sweeps": 1, "interval_steps": 3, "prior_steps": 5},
+    # Every step measures, so that what a checkpoint finds has not been heard of yet.
+    "DoGE": {},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MEASURING)
+def test_a_run_killed_between_measuring_and_hearing_resumes_to_the_bit(
+    name: str, corpus: Path, tmp_path: Path
+) -> None:
+    policy = {"class_path": name, "init_args": MEASURING[name]}
+    run_here(config_of(corpus, tmp_path, "whole", policy=policy))
+    config = config_of(corpus, tmp_path, "killed", policy=policy)
+    kill_when(start(config), tmp_path / "killed-record" / "rank0.jsonl", 13)
+    run_here(config, "--ckpt_path", "last")
+    assert read_record(tmp_path / "killed-record") == read_record(tmp_path / "whole-record")
+    assert same_weights(tmp_path / "whole", tmp_path / "killed")
+    ours, theirs = (load_summary(tmp_path / run) for run in ("whole", "killed"))
+    assert ours["domains"] == theirs["domains"]
+    for signal, cost in ours["signals"].items():
+        assert theirs["signals"][signal]["tokens"] == cost["tokens"]
+        assert theirs["signals"][signal]["measurements"] == cost["measurements"]
 
 
 @pytest.mark.slow
