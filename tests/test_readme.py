@@ -38,8 +38,3 @@ def test_commands_of_the_readme_exist() -> None:
 def test_the_configuration_of_the_readme_is_yaml() -> None:
     (text,) = blocks("yaml")
     assert set(yaml.safe_load(text)) <= {"policy", "data", "trainer"}
-
-
-def test_files_of_the_readme_exist() -> None:
-    for path in re.findall(r"\]\(([\w/.]+)\)", README.read_text()):
-        assert (README.parent / path).exists(), path

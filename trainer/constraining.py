@@ -10,8 +10,8 @@ from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_warn
 
-from policies import Array, Task
-from policies.allocation import Allocation, Allocator, Constraint, Objective
+from policies import Array, Decision, Task
+from policies.allocation import Aim, Allocation, Allocator, Constraint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class Demands:
 
     constraints: Sequence[Constraint] = ()
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    objective: Objective = "kl"
+    objective: Aim = "kl"
     strict: bool = False
 
     def account(
@@ -60,7 +60,7 @@ class ConstraintAccount:
         proposal: What the policy asked for last, shape (k,).
         last: How the mixture in force came about.
         binding_steps: Steps in which each constraint kept the mixture from the proposal, by text.
-        price_sum: Sum of each constraint's duals over steps, by text.
+        price_sum: Sum of each constraint's duals over steps, by unit and text.
         relaxed_steps: Steps in which each constraint was loosened, by text.
         ways: Steps by how their mixture was found.
         failures: Steps in which every solver failed.
@@ -76,34 +76,41 @@ class ConstraintAccount:
         self.proposal: Array = task.prior
         self.last = Allocation(self.proposal)
         self.binding_steps: Counter[str] = Counter()
-        self.price_sum: dict[str, float] = {}
+        self.price_sum: dict[str, dict[str, float]] = {}
         self.relaxed_steps: Counter[str] = Counter()
         self.ways: Counter[str] = Counter()
         self.failures = 0
 
     def feasible(
-        self, proposal: Array, tokens_drawn: Array, step: int, previous: Array | None
+        self,
+        decision: Decision,
+        tokens_drawn: Array,
+        step: int,
+        previous: Array | None,
     ) -> Array:
         """The mixture for a step, shape (k,), given what the policy proposes.
 
         Args:
-            proposal: A mixture, shape (k,).
+            decision: A mixture, and its goal if it has one.
             tokens_drawn: Of each domain before this step, shape (k,).
             step: From 0. A step that is asked for again is accounted for once.
             previous: The mixture of the step before, shape (k,); None before the first.
         """
-        found = self._allocator.allocate(proposal, tokens_drawn, step, previous)
+        found = self._allocator.allocate(
+            decision.weights, tokens_drawn, step, previous, decision.goal
+        )
         if step > self._accounted:
             self._speak_up(found, tokens_drawn, step)
             self._account(found)
             self._accounted = step
-        self.proposal, self.last = proposal, found
+        self.proposal, self.last = decision.weights, found
         return found.weights
 
     def _account(self, found: Allocation) -> None:
         for text, price in found.binding:
             self.binding_steps[text] += 1
-            self.price_sum[text] = self.price_sum.get(text, 0.0) + price
+            sums = self.price_sum.setdefault(found.unit, {})
+            sums[text] = sums.get(text, 0.0) + price
         self.relaxed_steps.update(found.relaxed)
         self.ways[found.how] += 1
         self.failures += found.failures
@@ -117,8 +124,7 @@ class ConstraintAccount:
                 else "all constraints are kept again"
             )
             rank_zero_warn(f"step {step}: {what}")
-        for warning in self._allocator.warnings(tokens_drawn):
-            name = warning.split(" is at ")[0]
+        for name, warning in self._allocator.warnings(tokens_drawn).items():
             if name not in self._warned:
                 self._warned.add(name)
                 rank_zero_warn(f"step {step}: {warning}")
@@ -131,7 +137,7 @@ class ConstraintAccount:
             "warned": sorted(self._warned),
             "relaxed": list(self.last.relaxed),
             "binding_steps": dict(self.binding_steps),
-            "price_sum": dict(self.price_sum),
+            "price_sum": {unit: dict(sums) for unit, sums in self.price_sum.items()},
             "relaxed_steps": dict(self.relaxed_steps),
             "ways": dict(self.ways),
             "failures": self.failures,
@@ -141,7 +147,7 @@ class ConstraintAccount:
         self._accounted = state["accounted"]
         self._warned = set(state["warned"])
         self.last = self.last._replace(relaxed=tuple(state["relaxed"]))
-        self.price_sum = dict(state["price_sum"])
+        self.price_sum = {unit: dict(sums) for unit, sums in state["price_sum"].items()}
         for name in ("binding_steps", "relaxed_steps", "ways"):
             setattr(self, name, Counter(state[name]))
         self.failures = state["failures"]
@@ -159,12 +165,21 @@ class ConstraintAccount:
         return metrics
 
     def documents(self) -> list[dict[str, Any]]:
-        """One record per constraint for a run's summary."""
+        """One record per constraint for a run's summary.
+
+        The mean price is over all steps, in each unit on its own; steps where it was not binding
+        count as zero.
+        """
+        steps = max(self._accounted + 1, 1)
         return [
             {
                 "constraint": text,
                 "binding_steps": self.binding_steps[text],
-                "mean_price": self.price_sum.get(text, 0.0) / max(self._accounted + 1, 1),
+                "mean_price": {
+                    unit: sums[text] / steps
+                    for unit, sums in self.price_sum.items()
+                    if text in sums
+                },
                 "relaxed_steps": self.relaxed_steps[text],
             }
             for text in self._texts

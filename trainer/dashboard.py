@@ -12,6 +12,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from policies import Array
 from trainer.evaluating import EvaluationCallback
+from trainer.guarding import FiniteStepsCallback
 from trainer.heat_map import heat_map
 from trainer.held_out import HeldOut
 from trainer.mixing import MixingCallback
@@ -30,6 +31,14 @@ LAYOUT = {
         "epochs": ["Multiline", [r"mixture/epochs/.*"]],
         "tokens": ["Multiline", [r"mixture/tokens/.*"]],
     },
+    "cost": {
+        "tokens, with what signals cost": ["Multiline", [r"tokens/(trained|total_cost)"]],
+        "signals, milliseconds each": ["Multiline", [r"signals/milliseconds/.*"]],
+        "losses that were not finite": [
+            "Multiline",
+            [r"train/dropped_sequences.*", r"train/skipped_steps"],
+        ],
+    },
     "constraints": {
         "what the policy proposed": ["Multiline", [r"constraints/proposed/.*"]],
         "price": ["Multiline", [r"constraints/price/.*"]],
@@ -41,8 +50,13 @@ LAYOUT = {
 class DashboardCallback(Callback):
     """Writes what each domain does to the run's loggers every ``log_every_n_steps`` steps."""
 
-    def __init__(self, mixing: MixingCallback, evaluation: EvaluationCallback) -> None:
-        self._mixing, self._evaluation = mixing, evaluation
+    def __init__(
+        self,
+        mixing: MixingCallback,
+        evaluation: EvaluationCallback,
+        guard: FiniteStepsCallback,
+    ) -> None:
+        self._mixing, self._evaluation, self._guard = mixing, evaluation, guard
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         for logger in trainer.loggers:
@@ -76,6 +90,7 @@ class DashboardCallback(Callback):
         window = totals.take_window()
         metrics = {
             "train/dropped_sequences": float(totals.dropped.sum()),
+            "train/skipped_steps": float(self._guard.skipped),
             "mixture/entropy": float(-(weights * np.log(np.maximum(weights, 1e-300))).sum()),
             "policy/invalid_decisions": float(mixing.invalid_decisions),
             "optimizer/learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
@@ -90,6 +105,8 @@ class DashboardCallback(Callback):
             **mixing.panel.metrics(),
         }
         metrics |= self._each("train/bits_per_byte", window)
+        if totals.dropped.any():
+            metrics |= self._each("train/dropped_sequences", totals.dropped)
         metrics |= self._each("mixture/weight", weights)
         metrics |= self._each("mixture/epochs", epochs)
         metrics |= self._each("mixture/tokens", tokens)

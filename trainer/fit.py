@@ -14,13 +14,14 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from policies import Policy, load_policies
-from policies.allocation import Objective
+from policies.allocation import Aim
 from trainer.constraining import Demands
 from trainer.dashboard import DashboardCallback
 from trainer.data import CorpusDataModule
 from trainer.evaluating import EvaluationCallback
 from trainer.export import ModelExportCallback
 from trainer.generators import GeneratorCallback
+from trainer.guarding import FiniteStepsCallback
 from trainer.mixing import MixingCallback
 from trainer.module import LanguageModel
 from trainer.probes.settings import SignalSettings
@@ -94,9 +95,10 @@ class GlotmixCLI(LightningCLI):
         )
         parser.add_argument(
             "--allocation.objective",
-            type=Objective,
+            type=Aim,
             default="kl",
-            help="Which distance from the policy's mixture is least within the constraints.",
+            help="What is made best within the constraints: a distance from the policy's mixture, "
+            "or the goal that the policy itself pursues, if it has one.",
         )
         parser.add_argument(
             "--allocation.strict",
@@ -138,13 +140,14 @@ class GlotmixCLI(LightningCLI):
             signals=config["signals"],
             seed=_whole_seed(config["seed_everything"]),
         )
-        evaluation = EvaluationCallback()
+        evaluation, guard = EvaluationCallback(), FiniteStepsCallback()
         extra: list[Callback] = [
             mixing,
             evaluation,
+            guard,
             GeneratorCallback(),
-            DashboardCallback(mixing, evaluation),
-            SummaryCallback(run_dir, mixing, evaluation),
+            DashboardCallback(mixing, evaluation, guard),
+            SummaryCallback(run_dir, mixing, evaluation, guard),
             ResultsCallback(run_dir, evaluation),
             ModelExportCallback(run_dir / "model"),
         ]

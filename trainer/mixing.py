@@ -9,7 +9,7 @@ import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from mixer.batch import Batch
-from policies import Array, Feedback, Policy, Signal, State, UniMax, restore, to_plain
+from policies import Array, Decision, Feedback, Policy, Signal, State, UniMax, restore, to_plain
 from policies.simplex import check_weights
 from trainer.constraining import ConstraintAccount, Demands
 from trainer.data import CorpusDataModule
@@ -112,24 +112,25 @@ class MixingCallback(Callback):
         self._decide(trainer.global_step)
 
     def _decide(self, step: int) -> None:
-        weights = self._proposal(step)
+        decision = self._decision(step)
+        weights, self._wanted = decision.weights, decision.signals
         if self.account is not None:
             previous = self._mixture.in_force if step else None
-            weights = self.account.feasible(weights, self._tokens_drawn(), step, previous)
+            weights = self.account.feasible(decision, self._tokens_drawn(), step, previous)
         self._mixture.set_weights(weights)
 
-    def _proposal(self, step: int) -> Array:
-        """What the policy asks for."""
+    def _decision(self, step: int) -> Decision:
+        """What the policy asks for, its weights checked."""
         decision = self.policy.decide(self._state, step)
-        self._wanted = decision.signals
         try:
-            return check_weights(decision.weights, self.names, self._described)
+            checked = check_weights(decision.weights, self.names, self._described)
         except ValueError as error:
             # A run of days must not die of one bad answer: the last good mixture stays in force.
             self.invalid_decisions += 1
             if self.invalid_decisions == 1:
                 warnings.warn(f"step {step}: {error}; keeping the last mixture", stacklevel=2)
-            return self._mixture.weights
+            return Decision(self._mixture.weights, decision.signals)
+        return decision._replace(weights=checked)
 
     def _tokens_drawn(self) -> Array:
         return (self._mixture.drawn * self._sequence_length).astype(np.float64)

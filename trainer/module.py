@@ -14,6 +14,7 @@ from torch import Tensor
 from mixer.batch import Batch
 from trainer.data import CorpusDataModule
 from trainer.network import SequenceLossNetwork, build_network
+from trainer.reweighting import Reweighting, reweighted
 from trainer.schedule import Decay, learning_rate_factor
 from trainer.sharding import shard
 
@@ -22,7 +23,7 @@ class StepOutput(TypedDict):
     """What a step hands to the callbacks.
 
     Attributes:
-        loss: Mean loss in nats per token, to be differentiated.
+        loss: Mean loss in nats per token, to be differentiated; weighted if so configured.
         losses: Summed loss of each sequence in nats, float32 (B,), detached.
         bytes: UTF-8 bytes each sequence's predicted tokens stand for, float32 (B,).
     """
@@ -47,7 +48,12 @@ class LanguageModel(LightningModule):
         decay: How the learning rate falls after the warm-up.
         final_factor: Learning rate at the last step, as a fraction of the peak.
         compile_network: Compile the network's body with ``torch.compile``.
+        reweighting: How sequences of a batch are weighted by their losses; all alike if not given.
         seed: Seed of the initial weights.
+
+    Attributes:
+        effective_fraction: With reweighting, the effective number of sequences in the last batch
+            as a fraction of its sequences, a scalar on the device.
 
     Raises:
         ValueError: A setting is out of range.
@@ -65,6 +71,7 @@ class LanguageModel(LightningModule):
         decay: Decay = "cosine",
         final_factor: float = 0.1,
         compile_network: bool = False,
+        reweighting: Reweighting | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -79,6 +86,8 @@ class LanguageModel(LightningModule):
         self._learning_rate, self._weight_decay, self._betas = learning_rate, weight_decay, betas
         self._warmup_steps, self._decay, self._final_factor = warmup_steps, decay, final_factor
         self._compile_network = compile_network
+        self._reweighting = reweighting
+        self.effective_fraction: Tensor | None = None
         self._seed = seed
         self.net: SequenceLossNetwork | None = None
 
@@ -92,6 +101,15 @@ class LanguageModel(LightningModule):
         if self.net is None:
             raise RuntimeError("the network is built when training or validation starts")
         return self.net
+
+    def setup(self, stage: str) -> None:
+        micro_batches = self.trainer.accumulate_grad_batches
+        if stage == "fit" and self._reweighting is not None and micro_batches > 1:
+            raise ValueError(
+                "model.reweighting compares the sequences of a whole batch, but "
+                f"trainer.accumulate_grad_batches cuts it into {micro_batches} parts; set it to 1, "
+                "and use more devices or a smaller data.batch_size"
+            )
 
     def configure_model(self) -> None:
         if self.net is not None:
@@ -116,10 +134,26 @@ class LanguageModel(LightningModule):
         losses = self.network(batch.tokens)
         targets = batch.tokens[:, 1:]
         return {
-            "loss": losses.sum() / targets.numel(),
+            "loss": self._objective(losses, targets.shape[1]),
             "losses": losses.detach(),
-            "bytes": cast(Tensor, self.token_bytes)[targets].sum(dim=1),
+            "bytes": self.bytes_of(batch),
         }
+
+    def _objective(self, losses: Tensor, num_tokens: int) -> Tensor:
+        """The mean of losses (B,) per token, or what stands for it in training."""
+        if not self.training:
+            return losses.sum() / (len(losses) * num_tokens)
+        if self._reweighting is None:
+            # A sequence whose loss is NaN or infinite teaches nothing; it must not spoil the rest.
+            return torch.where(losses.isfinite(), losses, 0.0).sum() / (len(losses) * num_tokens)
+        loss, self.effective_fraction = reweighted(
+            self._reweighting, losses, num_tokens, self.trainer
+        )
+        return loss
+
+    def bytes_of(self, batch: Batch) -> Tensor:
+        """UTF-8 bytes that the predicted tokens of each sequence stand for, float32 (B,)."""
+        return cast(Tensor, self.token_bytes)[batch.tokens[:, 1:]].sum(dim=1)
 
     def training_step(self, batch: Batch, batch_idx: int) -> StepOutput:
         del batch_idx

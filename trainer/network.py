@@ -1,8 +1,9 @@
-"""A Hugging Face causal language model that answers with one loss per sequence."""
+"""A Hugging Face causal language model that answers with one loss per sequence, or per token."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -37,21 +38,29 @@ class SequenceLossNetwork(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Summed cross entropy of each sequence in nats, float32 (B,), for tokens (B, T + 1)."""
+        return self._losses(self._sequence_losses, tokens)
+
+    def token_losses(self, tokens: Tensor) -> Tensor:
+        """Cross entropy of each predicted token in nats, float32 (B, T), for tokens (B, T + 1)."""
+        return self._losses(self._token_losses, tokens)
+
+    def _losses(self, head: Callable[[Tensor, Tensor], Tensor], tokens: Tensor) -> Tensor:
         inputs, targets = tokens[:, :-1], tokens[:, 1:]
         hidden = self.model.base_model(input_ids=inputs, use_cache=False).last_hidden_state
         sequences_at_once = max(1, _LARGEST_LOGITS // (targets.shape[1] * self.vocab_size))
         if sequences_at_once >= len(tokens):
-            return self._losses(hidden, targets)
+            return head(hidden, targets)
         slices = zip(hidden.split(sequences_at_once), targets.split(sequences_at_once), strict=True)
-        return torch.cat(
-            [checkpoint(self._losses, *slice_, use_reentrant=False) for slice_ in slices]
-        )
+        return torch.cat([checkpoint(head, *slice_, use_reentrant=False) for slice_ in slices])
 
-    def _losses(self, hidden: Tensor, targets: Tensor) -> Tensor:
+    def _sequence_losses(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        return self._token_losses(hidden, targets).sum(dim=1)
+
+    def _token_losses(self, hidden: Tensor, targets: Tensor) -> Tensor:
         logits = self.model.get_output_embeddings()(hidden).float()
         # Rows of logits, not (B, V, T): a vocabulary that is not innermost is several times slower.
         losses = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
-        return losses.view_as(targets).sum(dim=1)
+        return losses.view_as(targets)
 
     def check_head(self) -> None:
         """Refuse models that do more to their logits than apply the head to the last hidden state.
@@ -107,7 +116,7 @@ def build_network(
     """
     padded = -(-vocab_size // 64) * 64
     if pretrained is not None:
-        model = _load(pretrained)
+        model = load_model(pretrained, "model.pretrained")
         rows = num_embeddings(model)
         if rows < vocab_size:
             raise ValueError(
@@ -136,12 +145,30 @@ def num_embeddings(model: transformers.PreTrainedModel) -> int:
     return len(cast(Tensor, model.get_input_embeddings().weight))
 
 
-def _load(folder: Path) -> transformers.PreTrainedModel:
+def load_model(folder: Path, setting: str) -> transformers.PreTrainedModel:
+    """The model in a folder that ``from_pretrained`` opens, with float32 weights.
+
+    Args:
+        folder: Where config.json and safetensors are.
+        setting: The setting that named the folder, for messages.
+
+    Raises:
+        ValueError: There is no config.json.
+    """
     if not (folder / "config.json").is_file():
-        raise ValueError(f"model.pretrained must be a folder with config.json, got {folder}")
+        raise ValueError(f"{setting} must be a folder with config.json, got {folder}")
     return transformers.AutoModelForCausalLM.from_pretrained(
         folder, dtype=torch.float32, local_files_only=True, use_safetensors=True
     )
+
+
+def another_like(model: transformers.PreTrainedModel) -> transformers.PreTrainedModel:
+    """A model of the same configuration, float32 on the host, whose weights are still to come."""
+    with torch.random.fork_rng(devices=[]):
+        another: transformers.PreTrainedModel = transformers.AutoModelForCausalLM.from_config(
+            copy.deepcopy(model.config), dtype=torch.float32
+        )
+    return another
 
 
 def _configuration(architecture: str, settings: Mapping[str, Any]) -> transformers.PretrainedConfig:

@@ -11,6 +11,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from trainer.evaluating import EvaluationCallback
+from trainer.guarding import FiniteStepsCallback
 from trainer.held_out import HeldOut
 from trainer.mixing import MixingCallback
 
@@ -25,12 +26,18 @@ class SummaryCallback(Callback):
         folder: The run's folder.
         mixing: Knows what was trained on.
         evaluation: Knows the held-out losses.
+        guard: Knows the steps that were skipped.
     """
 
     def __init__(
-        self, folder: Path, mixing: MixingCallback, evaluation: EvaluationCallback
+        self,
+        folder: Path,
+        mixing: MixingCallback,
+        evaluation: EvaluationCallback,
+        guard: FiniteStepsCallback,
     ) -> None:
-        self._folder, self._mixing, self._evaluation = folder, mixing, evaluation
+        self._folder, self._mixing = folder, mixing
+        self._evaluation, self._guard = evaluation, guard
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
@@ -50,6 +57,7 @@ class SummaryCallback(Callback):
             "mean_weight": totals.mean_weights,
             "weight": weights,
             "train_bits_per_byte": totals.smooth,
+            "dropped_sequences": totals.dropped,
         }
         if self._evaluation.validation is not None:
             columns |= _held_out_columns("validation", self._evaluation.validation)
@@ -59,6 +67,8 @@ class SummaryCallback(Callback):
             "step": trainer.global_step,
             "max_steps": trainer.max_steps,
             "finished": finished,
+            "skipped_steps": self._guard.skipped,
+            "total_cost_tokens": float(tokens.sum()) + mixing.panel.tokens,
             "domains": by_domain(mixing.names, columns),
         }
         if mixing.panel.costs:

@@ -59,9 +59,10 @@ def _constraints(runs: Sequence[tuple[str, dict[str, Any]]]) -> list[str]:
         for entry in summary.get("constraints", ()):
             line = (
                 f"{_letter(number)}: {entry['constraint']}  binding in "
-                f"{entry['binding_steps']} of {summary['step']} steps, "
-                f"mean price {entry['mean_price']:.3g}"
+                f"{entry['binding_steps']} of {summary['step']} steps"
             )
+            for unit, price in entry["mean_price"].items():
+                line += f", costs {price:.3g} {unit} per share"
             if entry["relaxed_steps"]:
                 line += f", loosened in {entry['relaxed_steps']}"
             lines.append(line)

@@ -1,6 +1,6 @@
 """What the mixture may be, stated as data, and the nearest such mixture to what a policy wants."""
 
-from policies.allocation.allocator import Allocation, Allocator
+from policies.allocation.allocator import Aim, Allocation, Allocator
 from policies.allocation.constraint import Constraint, Row
 from policies.allocation.constraints import (
     Change,
@@ -13,6 +13,7 @@ from policies.allocation.constraints import (
 from policies.allocation.scope import Scope
 
 __all__ = [
+    "Aim",
     "Allocation",
     "Allocator",
     "Change",

@@ -1,40 +1,34 @@
-"""From what a policy proposes to the nearest mixture that is allowed."""
+"""From what a policy proposes to the nearest or best mixture that is allowed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import NamedTuple, get_args
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 
-from policies.allocation.closed_form import (
-    NEAREST,
-    Objective,
-    find_partition,
-    nearest_in_groups,
-    nearest_kl,
-    one_group,
-)
 from policies.allocation.compilation import compile_constraints
 from policies.allocation.conflicts import smallest_conflict
 from policies.allocation.constraint import Constraint
 from policies.allocation.constraints import Epochs
-from policies.allocation.duals import binding, closed_form_duals
+from policies.allocation.duals import binding
 from policies.allocation.feasible_set import Limits
-from policies.allocation.membership import EXACT, Membership
-from policies.allocation.program import (
-    FAINTEST,
-    NearestProgram,
-    SlackProgram,
-    loosened,
-)
+from policies.allocation.filling import FAINTEST, nearest_within
+from policies.allocation.goal_programs import best_feasible
+from policies.allocation.membership import Membership
+from policies.allocation.program import SlackProgram, loosened
+from policies.allocation.projection import FEASIBLE, Projection, fit
 from policies.allocation.scope import Scope
+from policies.goals import Goal
 from policies.policy import Task
 from policies.signals import Array
 
-# What weights that are handed on may break a constraint by.
-FEASIBLE = 1e-6
+Aim: TypeAlias = Literal["kl", "euclidean", "goal"]
+"""What is made best within the constraints: a distance from the proposal, or the policy's goal."""
+
+UNIT = {"kl": "nats", "euclidean": "squared shares"}
+"""Of the distances."""
 # Slack that is more than what a solver leaves of none.
 RELAXED = 1e-6
 
@@ -45,12 +39,13 @@ class Allocation(NamedTuple):
     Attributes:
         weights: Shape (k,), summing to one.
         binding: Constraints that keep the mixture from the proposal, as the user wrote them, with
-            their duals: how much the distance would fall per share by which the constraint is
-            loosened in this step. Largest first.
+            their duals: how much the distance, or the policy's goal, would fall per share by which
+            the constraint is loosened in this step. Largest first.
         relaxed: Constraints that could not be kept any more and were loosened.
-        how: "unchanged", "closed form", a solver's name, or, where solvers failed, "last weights"
-            or "bounds only".
-        failures: 1 where every solver failed.
+        how: "unchanged", "closed form", "multipliers", a solver's name, or, where all of them
+            failed, "last weights" or "bounds only".
+        failures: 1 where everything failed.
+        unit: Of the duals, before "per share".
     """
 
     weights: Array
@@ -58,14 +53,21 @@ class Allocation(NamedTuple):
     relaxed: tuple[str, ...] = ()
     how: str = "unchanged"
     failures: int = 0
+    unit: str = ""
 
 
 class Allocator:
     r"""Makes mixtures feasible, for every policy alike.
 
     The nearest feasible mixture to the proposal q minimises ``sum_i p_i log(p_i / q_i)`` ("kl") or
-    ``sum_i (p_i - q_i)^2`` ("euclidean"). A proposal that is feasible comes back as it is. Bounds
-    of domains and of disjoint groups have a closed form; what has none is a convex program.
+    ``sum_i (p_i - q_i)^2`` ("euclidean"). Where a decision carries a goal (`policies.goals`) and
+    that is the objective, it is instead the best feasible mixture by that goal, always a convex
+    program; a decision without one, or whose program fails, is served the nearest in KL.
+
+    A proposal that is feasible comes back as it is. Bounds
+    of domains and of disjoint groups, and bounds of domains with a limit on the total variation
+    from the last mixture, have closed forms. What else couples the domains is solved by its
+    multipliers, by Newton's method, and where this does not get through, as a convex program.
 
     What holds over the whole run, epochs and budgets, is kept from the first step on: a mixture is
     feasible only if some mean mixture of the steps after it keeps everything to the end. Where the
@@ -82,7 +84,7 @@ class Allocator:
         constraints: The constraints.
         groups: Members of each named group: domains or other groups.
         task: The run. Its total steps are those for which caps and budgets are planned.
-        objective: Which distance.
+        objective: "kl", "euclidean" or "goal".
         strict: Whether to raise an error instead of loosening constraints in the middle of a run.
         reserve: Tokens of every domain with a cap that are kept for its minimum share. Whole
             sequences are drawn, now more and now less than the mixture says; where a cap leaves no
@@ -97,28 +99,26 @@ class Allocator:
         constraints: Sequence[Constraint],
         groups: Mapping[str, Sequence[str]],
         task: Task,
-        objective: Objective = "kl",
+        objective: Aim = "kl",
         strict: bool = False,
         reserve: float = 0.0,
     ) -> None:
-        if objective not in get_args(Objective):
-            raise ValueError(f"objective must be 'kl' or 'euclidean', got {objective!r}")
+        if objective not in get_args(Aim):
+            raise ValueError(f"objective must be 'kl', 'euclidean' or 'goal', got {objective!r}")
         if not 0 <= reserve < np.inf:
             raise ValueError(f"reserve must be in [0, inf), got {reserve}")
         self._scope = Scope(task, groups)
         self._constraints = tuple(constraints)
         self._set = compile_constraints(constraints, self._scope, task, reserve)
-        self._objective: Objective = objective
         self._strict = strict
         self._membership = Membership(self._set)
-        self._partition = find_partition(self._set.matrix) or one_group(task.num_domains)
-        # Whether what is left to a step depends on what was drawn.
-        self._runs_out = len(self._set.capped) + len(self._set.budget) > 0
-        self._always = None if self._runs_out else self._set.limits(np.zeros(task.num_domains), 0)
-
-    @cached_property
-    def _nearest_program(self) -> NearestProgram:
-        return NearestProgram(self._set, self._objective)
+        self._by_goal = objective == "goal"
+        distance = "kl" if objective == "goal" else objective
+        self._unit = UNIT[distance]
+        self._projection = Projection(self._set, distance, self._membership)
+        # Nothing that was drawn matters where nothing runs out.
+        runs_out = len(self._set.capped) > 0 or len(self._set.budget) > 0
+        self._always = None if runs_out else self._set.limits(np.zeros(task.num_domains), 0)
 
     @cached_property
     def _slack_program(self) -> SlackProgram:
@@ -139,22 +139,27 @@ class Allocator:
                 f"(loosen or drop any one of them): {texts}"
             )
 
-    def warnings(self, tokens_drawn: Array) -> tuple[str, ...]:
-        """What to say of domains whose epochs have reached a constraint's warning level."""
+    def warnings(self, tokens_drawn: Array) -> dict[str, str]:
+        """What to say of domains whose epochs have reached a constraint's level, by domain."""
         epochs = tokens_drawn / self._scope.unique_tokens
-        return tuple(
-            f"{self._scope.names[domain]!r} is at {epochs[domain]:.3g} epochs, "
-            f"of at most {constraint.maximum:g}"
+        return {
+            self._scope.names[domain]: f"{self._scope.names[domain]!r} is at "
+            f"{epochs[domain]:.3g} epochs, of at most {constraint.maximum:g}"
             for constraint in self._constraints
             if isinstance(constraint, Epochs) and constraint.warn_at is not None
             for domain in constraint.domains(self._scope)
             if epochs[domain] >= constraint.warn_at
-        )
+        }
 
     def allocate(
-        self, proposal: Array, tokens_drawn: Array, step: int, previous: Array | None = None
+        self,
+        proposal: Array,
+        tokens_drawn: Array,
+        step: int,
+        previous: Array | None = None,
+        goal: Goal | None = None,
     ) -> Allocation:
-        """The nearest feasible mixture to a proposal.
+        """The nearest feasible mixture to a proposal, or the best.
 
         Args:
             proposal: What the policy wants: not negative, summing to one, shape (k,).
@@ -162,6 +167,7 @@ class Allocator:
             step: From 0.
             previous: The mixture of the step before, shape (k,); None before the first step, whose
                 mixture may be anything.
+            goal: What the proposal is the optimum of, if anything.
 
         Raises:
             ValueError: The proposal is not a mixture.
@@ -172,7 +178,10 @@ class Allocator:
             raise ValueError("a proposal must be a mixture: not negative and summing to one")
         if self._membership.keeps(proposal, limits, previous):
             return Allocation(proposal)
-        found = self._nearest(proposal, limits, previous)
+        found = None
+        if self._by_goal and goal is not None:
+            found = self._best(goal, proposal, limits, previous)
+        found = found or self._nearest(proposal, limits, previous)
         if found is not None:
             return found
         slack = self._slack_program.solve(limits, previous)
@@ -193,44 +202,27 @@ class Allocator:
         self, proposal: Array, limits: Limits, previous: Array | None
     ) -> Allocation | None:
         """The nearest mixture within limits; None if there is none or the solvers fail."""
-        ceiling = limits.ceiling if self._runs_out else limits.upper
-        if not _fit(limits.lower, ceiling):
+        found = self._projection.nearest(proposal, limits, previous)
+        if found is None:
             return None
-        found = self._closed_form(proposal, limits, ceiling, previous)
-        if found is not None:
-            return found
-        answer = self._nearest_program.solve(proposal, limits, previous)
-        if answer is None:
+        costs = binding(self._set, limits, found.ceiling, found.duals)
+        return Allocation(found.weights, costs, how=found.how, unit=self._unit)
+
+    def _best(
+        self, goal: Goal, proposal: Array, limits: Limits, previous: Array | None
+    ) -> Allocation | None:
+        """The best mixture within limits; None if there is none or the solvers fail."""
+        answer = best_feasible(goal, proposal, self._set, limits, previous)
+        ceiling = limits.ceiling
+        if answer is None or not fit(limits.lower, ceiling):
             return None
-        try:
-            weights = nearest_kl(np.maximum(answer.weights, 0.0), limits.lower, ceiling, 1.0)
-        except ValueError:
-            return None
+        level = np.maximum(answer.weights, FAINTEST)
+        weights = nearest_within(level, limits.lower, ceiling, 1.0, "kl")
         if not self._membership.keeps(weights, limits, previous, FEASIBLE):
             return None
         costs = binding(self._set, limits, ceiling, answer.duals)
-        return Allocation(weights, costs, how=answer.solver)
-
-    def _closed_form(
-        self, proposal: Array, limits: Limits, ceiling: Array, previous: Array | None
-    ) -> Allocation | None:
-        """The nearest mixture within bounds, if it keeps whatever else there is, too."""
-        nearest, groups = NEAREST[self._objective], self._partition
-        level = np.maximum(proposal, FAINTEST) if self._objective == "kl" else proposal
-        try:
-            if len(groups.least) == 1:
-                weights: Array | None = nearest(level, limits.lower, ceiling, 1.0)
-            else:
-                weights = nearest_in_groups(
-                    level, limits.lower, ceiling, groups, limits.bound, nearest
-                )
-        except ValueError:
-            return None
-        if weights is None or not self._membership.keeps(weights, limits, previous):
-            return None
         weights = weights / float(weights.sum())
-        duals = closed_form_duals(weights, level, limits, ceiling, groups, self._objective)
-        return Allocation(weights, binding(self._set, limits, ceiling, duals), how="closed form")
+        return Allocation(weights, costs, how=answer.solver, unit=goal.unit)
 
     def _relaxed(self, slack: Mapping[str, Array]) -> tuple[str, ...]:
         """The constraints behind the inequalities that have slack."""
@@ -244,16 +236,10 @@ class Allocator:
         if previous is not None and keeps(previous, limits, previous, FEASIBLE):
             return Allocation(previous, how="last weights", failures=1)
         ceiling = limits.ceiling
-        if _fit(limits.lower, ceiling):
+        if fit(limits.lower, ceiling):
             level = np.maximum(proposal, FAINTEST)
-            weights = nearest_kl(level, limits.lower, ceiling, 1.0)
+            weights = nearest_within(level, limits.lower, ceiling, 1.0, "kl")
+            weights = weights / float(weights.sum())
             return Allocation(weights, how="bounds only", failures=1)
         last = proposal if previous is None else previous
         return Allocation(last, how="last weights", failures=1)
-
-
-def _fit(lower: Array, upper: Array) -> bool:
-    """Whether a mixture fits between these bounds."""
-    if (lower > upper + EXACT).any():
-        return False
-    return bool(lower.sum() <= 1 + EXACT and upper.sum() >= 1 - EXACT)

@@ -1,19 +1,14 @@
-"""Nearest mixtures that need no solver: within bounds, and within bounds of disjoint groups."""
+"""Nearest mixtures within bounds of domains and of disjoint groups."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.nearest import nearest_within
+from policies.allocation.filling import Objective, nearest_within
 from policies.signals import Array
-
-Objective: TypeAlias = Literal["kl", "euclidean"]
-Nearest: TypeAlias = Callable[[Array, Array, Array, float], Array]
-"""Level, lower, upper and a sum to the nearest amounts with that sum."""
 
 SLACK = 1e-12
 
@@ -73,48 +68,13 @@ def one_group(size: int) -> Partition:
     return Partition(np.zeros(size, dtype=np.int64), none, none)
 
 
-def nearest_kl(level: Array, lower: Array, upper: Array, total: float) -> Array:
-    """``clip(s * level, lower, upper)`` with the scale s at which the sum is ``total``: (k,)."""
-    if total <= 0:
-        return lower.copy()
-    low, high = lower / total, np.maximum(upper, lower) / total
-    # Rounding alone must not make bounds impossible that leave a single point.
-    return total * nearest_within(level, low, np.where(high >= low, high, low))
-
-
-def nearest_euclidean(level: Array, lower: Array, upper: Array, total: float) -> Array:
-    """``clip(level + s, lower, upper)`` with the shift s at which the sum is ``total``: (k,).
-
-    The sum rises in s and is straight between the points where an entry enters or leaves its
-    bounds; a search among these finds the piece, and the piece the shift.
-    """
-    breaks = np.sort(np.concatenate([lower - level, upper - level]))
-    first, last = 0, len(breaks) - 1
-    while first < last:
-        middle = (first + last) // 2
-        if float(np.clip(level + breaks[middle], lower, upper).sum()) < total:
-            first = middle + 1
-        else:
-            last = middle
-    high = breaks[first]
-    low = breaks[max(first - 1, 0)]
-    below = float(np.clip(level + low, lower, upper).sum())
-    above = float(np.clip(level + high, lower, upper).sum())
-    part = (total - below) / (above - below) if above > below else 1.0
-    nearest: Array = np.clip(level + low + part * (high - low), lower, upper)
-    return nearest
-
-
-NEAREST: dict[Objective, Nearest] = {"kl": nearest_kl, "euclidean": nearest_euclidean}
-
-
 def nearest_in_groups(
     level: Array,
     lower: Array,
     upper: Array,
     partition: Partition,
     bound: Array,
-    nearest: Nearest,
+    objective: Objective,
 ) -> Array | None:
     """The nearest mixture within bounds of domains and of disjoint groups, shape (k,).
 
@@ -123,42 +83,43 @@ def nearest_in_groups(
     settled, and the rest is solved again with what is left (Bitran and Hax 1981).
 
     Args:
-        level: The proposal, shape (k,); positive where ``nearest`` needs it.
+        level: The proposal, shape (k,); positive for "kl".
         lower: Of each domain, shape (k,).
         upper: Of each domain, shape (k,).
         partition: The groups.
         bound: Right sides of the rows the partition was found in, shape (r,).
-        nearest: How a sum is shared within bounds.
+        objective: Which distance.
 
     Returns:
         None where no mixture fits.
     """
+    if len(partition.least) == 1:
+        return nearest_within(level, lower, upper, 1.0, objective)
     group, number = partition.group, len(partition.least)
-    floor = np.bincount(group, lower, number)
-    roof = np.bincount(group, upper, number)
-    least, most = floor.copy(), roof.copy()
+    least, most = np.bincount(group, lower, number), np.bincount(group, upper, number)
     has = partition.least >= 0
-    least[has] = np.maximum(floor[has], -bound[partition.least[has]])
+    least[has] = np.maximum(least[has], -bound[partition.least[has]])
     has = partition.most >= 0
-    most[has] = np.minimum(roof[has], bound[partition.most[has]])
+    most[has] = np.minimum(most[has], bound[partition.most[has]])
     if (least > most + SLACK).any() or least.sum() > 1 + SLACK or most.sum() < 1 - SLACK:
         return None
-    weights, settled = np.zeros(len(level)), np.zeros(number, dtype=bool)
-    left = 1.0
-    while True:
-        free = ~settled[group]
-        if not free.any():
-            return weights
-        weights[free] = nearest(level[free], lower[free], upper[free], left)
-        amount = np.bincount(group, weights, number)
+    weights, left, settled = np.empty(len(level)), 1.0, np.zeros(number, dtype=bool)
+    free = np.arange(len(level))
+    while len(free):
+        share = nearest_within(level[free], lower[free], upper[free], left, objective)
+        weights[free] = share
+        amount = np.bincount(group[free], share, number)
         over = np.where(settled, 0.0, np.maximum(amount - most, 0.0))
         under = np.where(settled, 0.0, np.maximum(least - amount, 0.0))
         if max(over.max(), under.max()) <= SLACK:
-            return weights
-        upwards = over.sum() >= under.sum()
-        for one in np.flatnonzero(over if upwards else under):
-            total = float(most[one] if upwards else least[one])
-            inside = group == one
-            weights[inside] = nearest(level[inside], lower[inside], upper[inside], total)
-            settled[one] = True
-            left -= total
+            break
+        ends, at = (over, most) if over.sum() >= under.sum() else (under, least)
+        for one in np.flatnonzero(ends):
+            inside = np.flatnonzero(group == one)
+            weights[inside] = nearest_within(
+                level[inside], lower[inside], upper[inside], float(at[one]), objective
+            )
+            left -= float(at[one])
+        settled |= ends > 0
+        free = np.flatnonzero(~settled[group])
+    return weights

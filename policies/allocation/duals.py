@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from policies.allocation.closed_form import Objective, Partition
+from policies.allocation.closed_form import Partition
 from policies.allocation.feasible_set import NOBODY, FeasibleSet, Limits
-from policies.allocation.program import FAINTEST
+from policies.allocation.filling import FAINTEST, Objective
 from policies.signals import Array
 
 AT_BOUND = 1e-9
@@ -28,17 +28,32 @@ def binding(
         ceiling: Upper bounds in force, which may come from what is left of a domain, shape (k,).
         duals: Not negative, by the name of the inequalities.
     """
-    total = np.zeros(len(feasible.texts))
+    total = np.zeros(len(feasible.texts) + 1)  # The first is nobody's.
     for name, values in duals.items():
         owner = feasible.owners[name.removesuffix(" later")]
-        if name == "upper":
+        if name == "upper" and ceiling is not limits.upper:
             owner = np.where(ceiling < limits.upper, feasible.cap_owner, owner)
         # An inequality on the rest of the run holds a share of this step with its weight only.
         scale = limits.weight if name in ("room", "budget") else 1.0
-        some = owner != NOBODY
-        np.add.at(total, owner[some], scale * np.maximum(values[some], 0.0))
-    order = np.argsort(-total, kind="stable")
-    return tuple((feasible.texts[i], float(total[i])) for i in order if total[i] > COUNTS)
+        total += np.bincount(owner - NOBODY, scale * np.maximum(values, 0.0), len(total))
+    found = [(text, float(total[1 + at])) for at, text in enumerate(feasible.texts)]
+    return tuple(sorted((one for one in found if one[1] > COUNTS), key=lambda one: -one[1]))
+
+
+def bound_duals(weights: Array, slope: Array, limits: Limits, ceiling: Array) -> dict[str, Array]:
+    """The duals of the bounds of domains.
+
+    Args:
+        weights: A solution, shape (k,).
+        slope: How the Lagrangian without these bounds rises in each share, shape (k,): zero except
+            where a bound holds.
+        limits: Of the step.
+        ceiling: Upper bounds in force, shape (k,).
+    """
+    return {
+        "lower": np.where(weights <= limits.lower + AT_BOUND, np.maximum(slope, 0.0), 0.0),
+        "upper": np.where(weights >= ceiling - AT_BOUND, np.maximum(-slope, 0.0), 0.0),
+    }
 
 
 def closed_form_duals(
@@ -55,11 +70,14 @@ def closed_form_duals(
     the slope of a group is common to all, except at the group's bounds.
     """
     if objective == "kl":
-        slope = np.log(np.maximum(weights, FAINTEST) / np.maximum(proposal, FAINTEST))
+        slope = np.log(np.maximum(weights, FAINTEST) / proposal)
     else:
         slope = 2 * (weights - proposal)
     low, high = weights <= limits.lower + AT_BOUND, weights >= ceiling - AT_BOUND
     number = len(partition.least)
+    free = int((low | high).argmin())
+    if number == 1 and not (low[free] or high[free]):
+        return bound_duals(weights, slope - slope[free], limits, ceiling)
     # The slope of a group is at least that of domains held down and at most of those held up.
     below, above = np.full(number, -np.inf), np.full(number, np.inf)
     np.maximum.at(below, partition.group[~low], slope[~low])
@@ -74,11 +92,8 @@ def closed_form_duals(
         float(np.max(below[~short], initial=-np.inf)), float(np.min(above[~full], initial=np.inf))
     )
     own = np.minimum(np.maximum(common, below), above)
-    duals = {
-        "lower": np.where(low, np.maximum(slope - own[partition.group], 0.0), 0.0),
-        "upper": np.where(high, np.maximum(own[partition.group] - slope, 0.0), 0.0),
-        "bound": np.zeros(len(limits.bound)),
-    }
+    duals = bound_duals(weights, slope - own[partition.group], limits, ceiling)
+    duals["bound"] = np.zeros(len(limits.bound))
     duals["bound"][partition.most[full]] = np.maximum(common - own[full], 0.0)
     duals["bound"][partition.least[short]] = np.maximum(own[short] - common, 0.0)
     return duals

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from policies.allocation.feasible_set import FeasibleSet, Limits
-from policies.allocation.program import Answer, _fill, _parts
+from policies.allocation.program import Answer, feasible_parts, fill_in
 from policies.signals import Array
 
 
@@ -21,7 +21,7 @@ class FeasibleMixture:
 
     def __init__(self, feasible: FeasibleSet) -> None:
         self._feasible = feasible
-        self._parts = _parts(feasible, {})
+        self._parts = feasible_parts(feasible, {})
         self.variable: Any = self._parts.mixture
         self.constraints: list[Any] = list(self._parts.constraints.values())
 
@@ -32,7 +32,7 @@ class FeasibleMixture:
             limits: Those of the step.
             previous: The mixture of the step before, shape (k,); None before the first step.
         """
-        _fill(self._parts, self._feasible, limits, limits.ceiling, previous)
+        fill_in(self._parts, self._feasible, limits, limits.ceiling, previous)
 
     def answer(self, problem: Any, scale: float = 1.0) -> Answer:
         """The mixture that a solved program found, and its duals.

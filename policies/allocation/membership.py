@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from policies.allocation.feasible_set import FeasibleSet, Limits
+from policies.allocation.later import Later
 from policies.signals import Array
 
 # Bounds of single domains are kept to this, as they can be.
@@ -20,8 +21,8 @@ class Membership:
         self._feasible = feasible
         self._rows = len(feasible.bound) > 0
         self._moves = bool(np.isfinite(feasible.change) or np.isfinite(feasible.divergence))
-        self._capped = feasible.capped
-        self._later: Array | None = None
+        self._runs_out = len(feasible.capped) > 0 or len(feasible.budget) > 0
+        self.later = Later(feasible)
 
     def keeps(
         self,
@@ -30,71 +31,47 @@ class Membership:
         previous: Array | None,
         tolerance: float = NEARLY,
     ) -> bool:
-        """Whether nothing at all is broken by more than the tolerance."""
-        if (weights < limits.lower - EXACT).any() or (weights > limits.upper + EXACT).any():
-            return False
-        if self._rows and ((self._feasible.matrix @ weights) > limits.bound + tolerance).any():
-            return False
-        if self._moves and previous is not None and not _near(weights, previous, limits, tolerance):
-            return False
-        if len(self._capped) == 0 and len(limits.budget) == 0:
-            return True
-        return self._can_go_on(weights, limits, tolerance)
-
-    def _can_go_on(self, weights: Array, limits: Limits, tolerance: float) -> bool:
-        """Whether the rest of the run can keep the constraints after this mixture."""
-        if self._is_later(weights, weights, limits, EXACT):
-            return True  # As it is now it may stay.
-        if (weights > limits.ceiling + EXACT).any():
-            return False
-        rest = 1 - limits.weight
-        if not self._rows and len(limits.budget) == 0:
-            most = np.minimum(rest * limits.upper, limits.room - limits.weight * weights)
-            return float(most.sum()) >= rest - tolerance
-        later = self._later
-        if later is not None and self._is_later(weights, later, limits, tolerance):
-            return True
-        self._later = self._find_later(weights, limits)
-        return self._later is not None and self._is_later(weights, self._later, limits, tolerance)
-
-    def _is_later(self, weights: Array, later: Array, limits: Limits, tolerance: float) -> bool:
-        """Whether a mixture that keeps the constraints of a step would do for all later steps."""
-        run = limits.weight * weights + (1 - limits.weight) * later
-        if (run > limits.room + tolerance).any():
-            return False
-        if len(limits.budget) == 0:
-            return True
-        return not (self._feasible.totals @ run > limits.budget + tolerance).any()
-
-    def _find_later(self, weights: Array, limits: Limits) -> Array | None:
-        """The mixture for later steps that leaves most to spare, so that it may serve again."""
-        from scipy.optimize import linprog
-
-        size, rest = len(weights), 1 - limits.weight
-        if rest <= 0:
-            return weights
-        totals, capped = self._feasible.totals, self._capped
-        sides = [
-            (self._feasible.matrix, limits.bound, 0.0),
-            (rest * np.eye(size)[capped], (limits.room - limits.weight * weights)[capped], 1.0),
-            (rest * totals, limits.budget - limits.weight * (totals @ weights), 1.0),
-        ]
-        lines = [np.column_stack([left, np.full(len(left), spare)]) for left, _, spare in sides]
-        found = linprog(
-            np.append(np.zeros(size), -1.0),
-            A_ub=np.concatenate(lines),
-            b_ub=np.concatenate([right for _, right, _ in sides]),
-            A_eq=np.append(np.ones(size), 0.0)[None],
-            b_eq=np.ones(1),
-            bounds=[*zip(limits.lower, limits.upper, strict=True), (-1, 1)],
-            method="highs",
+        """Whether nothing at all is broken by more than the tolerance, in shares of this step."""
+        return self.keeps_now(weights, limits, previous, tolerance) and self.can_go_on(
+            weights, limits, tolerance * limits.weight
         )
-        return None if found.x is None else np.asarray(found.x[:size])
+
+    def keeps_now(
+        self, weights: Array, limits: Limits, previous: Array | None, tolerance: float
+    ) -> bool:
+        """Whether the step itself is within the constraints."""
+        any_of = np.logical_or.reduce
+        if any_of(weights < limits.lower - EXACT) or any_of(weights > limits.upper + EXACT):
+            return False
+        if self._rows and any_of(self._feasible.matrix @ weights > limits.bound + tolerance):
+            return False
+        return not self._moves or previous is None or _near(weights, previous, limits, tolerance)
+
+    def can_go_on(self, weights: Array, limits: Limits, tolerance: float) -> bool:
+        """Whether the rest of the run can keep the constraints after this mixture.
+
+        Args:
+            weights: What keeps the constraints of the step, shape (k,).
+            limits: Of the step.
+            tolerance: What may be broken, over all that is left of the run.
+        """
+        if not self._runs_out or self._may_stay(weights, limits):
+            return True
+        if np.logical_or.reduce(weights > limits.ceiling + EXACT):
+            return False
+        return self.later.exists(weights, limits, tolerance)
+
+    def _may_stay(self, weights: Array, limits: Limits) -> bool:
+        """Whether all later steps may have the same mixture."""
+        if np.logical_or.reduce(weights > limits.room):
+            return False
+        budget = limits.budget
+        return not len(budget) or not (self._feasible.totals @ weights > budget).any()
 
 
 def _near(weights: Array, previous: Array, limits: Limits, tolerance: float) -> bool:
     """Whether the step from the last mixture is small enough."""
-    if np.abs(weights - previous).sum() / 2 > limits.change + tolerance:
+    if float(np.add.reduce(np.abs(weights - previous))) / 2 > limits.change + tolerance:
         return False
     if not np.isfinite(limits.divergence):
         return True

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from policies import programs
-from policies.allocation.closed_form import Objective
 from policies.allocation.constraint import KINDS
 from policies.allocation.feasible_set import NOBODY, FeasibleSet, Limits
+from policies.allocation.filling import FAINTEST, Objective
 from policies.signals import Array
 
 # A limit that no mixture reaches, for the first step, which has no step before it.
@@ -17,8 +17,6 @@ NO_CHANGE = 2.0
 NO_DIVERGENCE = 1e3
 # What the solver may leave of a slack that could be zero.
 MARGIN = 1e-7
-# A domain without a share is taken for one with this share, so that it has a logarithm.
-FAINTEST = 1e-12
 
 
 class Answer(NamedTuple):
@@ -35,7 +33,7 @@ class Answer(NamedTuple):
     solver: str
 
 
-class _Parts(NamedTuple):
+class Parts(NamedTuple):
     """Variables, parameters and constraints over p and m, with room for slack."""
 
     mixture: Any
@@ -53,7 +51,7 @@ class NearestProgram:
         cp = programs.load_cvxpy()
         self._feasible = feasible
         self._objective = objective
-        self._parts = _parts(feasible, {})
+        self._parts = feasible_parts(feasible, {})
         mixture = self._parts.mixture
         self._pull = cp.Parameter(mixture.size)
         if objective == "kl":
@@ -64,7 +62,7 @@ class NearestProgram:
 
     def solve(self, proposal: Array, limits: Limits, previous: Array | None) -> Answer | None:
         """The nearest mixture, or None if there is none or the solvers fail."""
-        _fill(self._parts, self._feasible, limits, limits.ceiling, previous)
+        fill_in(self._parts, self._feasible, limits, limits.ceiling, previous)
         kl = self._objective == "kl"
         self._pull.value = np.log(np.maximum(proposal, FAINTEST)) if kl else proposal
         if not programs.solve(self._problem):
@@ -91,7 +89,7 @@ class SlackProgram:
         self._feasible = feasible
         self._kinds = _slack_kinds(feasible)
         self._slacks = {name: cp.Variable(len(of), nonneg=True) for name, of in self._kinds.items()}
-        self._parts = _parts(feasible, self._slacks)
+        self._parts = feasible_parts(feasible, self._slacks)
         self._weights = {
             name: cp.Parameter(len(of), nonneg=True) for name, of in self._kinds.items()
         }
@@ -107,7 +105,7 @@ class SlackProgram:
 
     def solve(self, limits: Limits, previous: Array | None) -> dict[str, Array] | None:
         """The least slack of every inequality by its name, or None if the solvers fail."""
-        _fill(self._parts, self._feasible, limits, limits.upper, previous)
+        fill_in(self._parts, self._feasible, limits, limits.upper, previous)
         for name, kinds in self._kinds.items():
             self._allowed[name].value = np.where(kinds >= 0, NO_DIVERGENCE, 0.0)
         present = np.unique(np.concatenate(list(self._kinds.values())))
@@ -155,7 +153,7 @@ def _slack_kinds(feasible: FeasibleSet) -> dict[str, Array]:
     return {name: kind for name, kind in kinds.items() if len(kind)}
 
 
-def _parts(feasible: FeasibleSet, slack: dict[str, Any]) -> _Parts:
+def feasible_parts(feasible: FeasibleSet, slack: dict[str, Any]) -> Parts:
     """The feasible set over p and, where the whole run matters, over m."""
     cp = programs.load_cvxpy()
     size, capped = feasible.task.num_domains, feasible.capped
@@ -197,11 +195,11 @@ def _parts(feasible: FeasibleSet, slack: dict[str, Any]) -> _Parts:
         given["log previous"], given["divergence"] = cp.Parameter(size), cp.Parameter()
         moved = programs.relative_entropy(mixture, given["log previous"])
         held["divergence"] = moved <= given["divergence"] + slack.get("divergence", 0)
-    return _Parts(mixture, given, held)
+    return Parts(mixture, given, held)
 
 
-def _fill(
-    parts: _Parts, feasible: FeasibleSet, limits: Limits, upper: Array, previous: Array | None
+def fill_in(
+    parts: Parts, feasible: FeasibleSet, limits: Limits, upper: Array, previous: Array | None
 ) -> None:
     """Give every parameter its value; ``upper`` is that of p."""
     last = limits.lower if previous is None else previous

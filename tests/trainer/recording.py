@@ -46,6 +46,19 @@ class Count(NamedTuple):
     num_domains: int
 
 
+class Spoiler(Callback):
+    """Makes the gradients of one step NaN."""
+
+    def __init__(self, step: int) -> None:
+        self._step = step
+
+    def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.global_step == self._step:
+            for parameter in pl_module.parameters():
+                if parameter.grad is not None:
+                    parameter.grad[0] = float("nan")
+
+
 @dataclass(frozen=True, kw_only=True)
 class OneAtATime(Policy):
     """All weight on one domain, another one at every step."""
@@ -67,14 +80,3 @@ class Broken(OneAtATime):
         if step < self.since:
             return super().decide(state, step)
         return Decision(np.full(state.num_domains, np.nan))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Demanding(OneAtATime):
-    """Needs a signal."""
-
-    @property
-    def signals(self):  # type: ignore[no-untyped-def]
-        from policies import Signal
-
-        return frozenset({Signal.GRADIENT_NOISE})

@@ -153,7 +153,6 @@ def fixed(weights: dict[str, float]) -> dict[str, Any]:
         ({"policy": fixed({"en": 0.5, "xx": 0.5})}, "weights.*xx"),
         ({"policy": fixed({"en": 0.5, "de": 0.4})}, "weights.*sum to one"),
         ({"policy": {"class_path": "recording.Broken"}}, "weight by policy Broken"),
-        ({"policy": {"class_path": "recording.Demanding"}}, "needs the signal gradient_noise"),
         ({"prior": {"class_path": "recording.Broken"}}, "weight by prior Broken"),
         ({"target": {"xx": 1.0}}, "target names unknown domains"),
         ({"target": {"en": 0.4}}, "target must sum to one"),

@@ -68,6 +68,20 @@ def test_sliced_logits_give_the_same_losses_and_gradients(
         torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-5, msg=name)
 
 
+def test_losses_of_tokens_are_what_those_of_sequences_sum(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = small()
+    each = net.token_losses(tokens())
+    assert each.shape == (5, 16)
+    assert torch.equal(each.sum(dim=1), net(tokens()))
+    logits = net.model(input_ids=tokens()[:, :-1]).logits
+    expected = functional.cross_entropy(logits.mT, tokens()[:, 1:], reduction="none")
+    torch.testing.assert_close(each, expected, rtol=1e-5, atol=1e-5)
+    monkeypatch.setattr(network_module, "_LARGEST_LOGITS", 2 * 16 * 320)
+    torch.testing.assert_close(net.token_losses(tokens()), each, rtol=1e-6, atol=1e-5)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert net.token_losses(tokens()).dtype == torch.float32
+
+
 def test_losses_are_summed_in_float32_under_bf16() -> None:
     net = small()
     with torch.autocast("cpu", torch.bfloat16):

@@ -67,14 +67,14 @@ def test_a_minimum_share_slows_the_domain_down() -> None:
 def test_a_domain_without_a_minimum_is_read_to_its_cap_and_left() -> None:
     task = sized_task([0.04, 1, 1, 1], 50)
     allocator = Allocator([Epochs(maximum=2, of="d0000", warn_at=1.5)], {}, task)
-    assert allocator.warnings(np.zeros(4)) == ()
+    assert allocator.warnings(np.zeros(4)) == {}
     path, drawn = play(allocator, task, greedy)
     share = np.array([one.weights[0] for one in path])
     np.testing.assert_allclose(share[:4], 0.9)
     assert share[6:].max() < 1e-9
     assert drawn[0] / task.total_tokens == pytest.approx(0.08, rel=1e-6)
     assert {one.how for one in path} == {"unchanged", "closed form"}
-    assert allocator.warnings(drawn) == ("'d0000' is at 2 epochs, of at most 2",)
+    assert allocator.warnings(drawn) == {"d0000": "'d0000' is at 2 epochs, of at most 2"}
 
 
 def test_what_others_must_not_exceed_is_left_for_them() -> None:

@@ -5,20 +5,38 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from unittest import mock
 
 import cvxpy as cp
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from random_sets import RandomSet, random_set
+from reference import check_same, precisely
 from scipy.optimize import minimize
 
 from policies import programs
-from policies.allocation import Allocator, Change, Constraint, Cost, Epochs, Floor, Ratio, Share
-from policies.allocation.closed_form import Objective
+from policies.allocation import (
+    Aim,
+    Allocation,
+    Allocator,
+    Change,
+    Constraint,
+    Cost,
+    Epochs,
+    Floor,
+    Ratio,
+    Share,
+    multipliers,
+)
 from policies.allocation.compilation import compile_constraints
+from policies.allocation.filling import Objective
+from policies.allocation.later import Later
+from policies.allocation.projection import Projection
 from policies.allocation.scope import Scope
+from policies.goals import LeastVariance
+from policies.neyman import neyman
 from policies.policy import Task
 from policies.signals import Array
 from policies.synthetic import make_task
@@ -61,9 +79,9 @@ def test_the_result_is_feasible_and_stays(seed: int, size: int, objective: Objec
     assert not found.relaxed
     assert not found.failures
     assert abs(found.weights.sum() - 1) < 1e-12
-    assert worst_excess(made, found.weights, made.inside) < 1e-6
+    assert worst_excess(made, found.weights, made.inside) < 1e-10
     again = allocator.allocate(found.weights, np.zeros(size), 0, made.inside)
-    np.testing.assert_allclose(again.weights, found.weights, atol=1e-6)
+    np.testing.assert_allclose(again.weights, found.weights, atol=1e-10)
     if again.how == "unchanged":
         assert again.weights is found.weights
 
@@ -96,7 +114,7 @@ def test_no_other_feasible_mixture_is_nearer(seed: int, objective: Objective) ->
         ],
         options={"ftol": 1e-13, "maxiter": 500},
     )
-    assert distance(found.weights) <= solved.fun + 1e-6
+    assert distance(found.weights) <= solved.fun + 1e-8
 
 
 def _lines(made: RandomSet) -> tuple[Array, Array]:
@@ -134,35 +152,91 @@ def test_a_feasible_proposal_comes_back_as_it_is() -> None:
     proposal = np.array([0.4, 0.3, 0.2, 0.05, 0.05])
     found = allocator.allocate(proposal, np.zeros(5), 0)
     assert found.weights is proposal
-    assert found == (proposal, (), (), "unchanged", 0)
+    assert found[1:] == ((), (), "unchanged", 0, "")
+
+
+def by_program(
+    allocator: Allocator, proposal: Array, drawn: Array, step: int, previous: Array
+) -> Allocation | None:
+    """What the program alone finds, without loosening anything; None beyond its precision."""
+    alone = mock.patch.multiple(
+        Projection, _closed_form=lambda *_: None, _by_multipliers=lambda *_: None
+    )
+    with alone, precisely():
+        return allocator._nearest(proposal, allocator._set.limits(drawn, step), previous)
+
+
+@given(seed=st.integers(0, 10_000), size=st.integers(1, 60), objective=st.sampled_from(OBJECTIVES))
+@example(seed=1, size=300, objective="kl")
+@example(seed=6, size=300, objective="euclidean")
+@settings(max_examples=30, deadline=None)
+def test_agrees_with_the_program(seed: int, size: int, objective: Objective) -> None:
+    """At any step of a run whose caps may be near."""
+    made, generator = random_set(seed, size), np.random.default_rng(seed)
+    proposal = generator.dirichlet(np.full(size, generator.uniform(0.3, 3)))
+    step = int(generator.integers(made.task.total_steps))
+    drawn = made.inside * step * made.task.tokens_per_step
+    allocator = Allocator(made.constraints, made.groups, made.task, objective)
+    found = allocator.allocate(proposal, drawn, step, made.inside)
+    assert found.how in ("unchanged", "closed form", "multipliers")
+    assert not found.relaxed
+    solved = by_program(allocator, proposal, drawn, step, made.inside)
+    assume(solved is not None)
+    assert solved is not None
+    check_same(found.weights, solved.weights, proposal, objective)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
-def test_closed_form_and_program_agree(
-    objective: Objective, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("moves", [False, True])
+def test_duals_are_the_programs(objective: Objective, moves: bool) -> None:
+    """In closed form within bounds, groups and a change; by multipliers all together."""
     task = even_task(8)
     groups = {"a": list(task.names[:3]), "b": list(task.names[3:5])}
-    constraints = [
+    bounds = [
         Floor(minimum=0.02),
-        Share(of="a", maximum=0.2),
-        Share(of="b", minimum=0.5),
         Share(of=task.names[0], maximum=0.1),
         Share(of=task.names[6], maximum=0.1),
     ]
+    shares = [Share(of="a", maximum=0.2), Share(of="b", minimum=0.4)]
+    change = [Change(maximum=0.175)] if moves else []
     proposal = np.array([0.3, 0.1, 0.1, 0.05, 0.005, 0.2, 0.2, 0.045])
-    for subset in (constraints[:1] + constraints[3:], constraints):
-        exact = Allocator(subset, groups, task, objective).allocate(proposal, np.zeros(8), 0)
-        assert exact.how == "closed form"
-        with monkeypatch.context() as patch:
-            patch.setattr(Allocator, "_closed_form", lambda *_: None)
-            solved = Allocator(subset, groups, task, objective).allocate(proposal, np.zeros(8), 0)
+    previous = np.array([0.05, 0.05, 0.05, 0.15, 0.1, 0.22, 0.08, 0.3])
+    for constraints in (bounds + change, bounds + shares + change):
+        allocator = Allocator(constraints, groups, task, objective)
+        exact = allocator.allocate(proposal, np.zeros(8), 0, previous)
+        assert exact.how == ("multipliers" if moves and len(constraints) > 4 else "closed form")
+        solved = by_program(allocator, proposal, np.zeros(8), 0, previous)
+        assert solved is not None
         assert solved.how == "CLARABEL"
-        np.testing.assert_allclose(exact.weights, solved.weights, atol=1e-5)
+        check_same(exact.weights, solved.weights, proposal, objective)
         duals = dict(solved.binding)
         assert set(duals) == {text for text, _ in exact.binding}
         for text, dual in exact.binding:
-            assert dual == pytest.approx(duals[text], rel=1e-3, abs=1e-5)
+            assert dual == pytest.approx(duals[text], rel=1e-4, abs=1e-5)
+
+
+def test_what_later_steps_need_is_left_by_multipliers_too() -> None:
+    """Caps, a budget and overlapping groups at once, in runs that use all of them up."""
+    compared = 0
+    for seed in range(12):
+        made, generator = random_set(seed, 9), np.random.default_rng(seed)
+        task = replace(made.task, total_steps=6)
+        task = replace(task, unique_tokens=1.1 * made.inside * task.total_tokens)
+        constraints = [one for one in made.constraints if not isinstance(one, Epochs | Cost)]
+        constraints.append(Epochs(maximum=1))
+        allocator = Allocator(constraints, made.groups, task)
+        drawn, previous = np.zeros(9), made.inside
+        for step in range(6):
+            proposal = generator.dirichlet(np.ones(9))
+            with mock.patch.object(Later, "cut", autospec=True, side_effect=Later.cut) as asked:
+                found = allocator.allocate(proposal, drawn, step, previous)
+            assert not found.relaxed
+            solved = by_program(allocator, proposal, drawn, step, previous)
+            if solved is not None:
+                check_same(found.weights, solved.weights, proposal, "kl")
+                compared += asked.call_count > 0
+            drawn, previous = drawn + found.weights * task.tokens_per_step, found.weights
+    assert compared > 3
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
@@ -217,7 +291,7 @@ def test_order_of_the_domains_does_not_matter(with_change: bool) -> None:
     other = Allocator(constraints, groups, turned).allocate(
         proposal[order], np.zeros(6), 0, previous
     )
-    np.testing.assert_allclose(other.weights, found.weights[order], atol=1e-5)
+    np.testing.assert_allclose(other.weights, found.weights[order], atol=1e-10)
 
 
 def test_a_domain_the_policy_leaves_out_is_brought_in_where_it_must_be() -> None:
@@ -237,8 +311,35 @@ def test_a_proposal_must_be_a_mixture(proposal: list[float]) -> None:
 
 
 def test_unknown_objective() -> None:
-    with pytest.raises(ValueError, match="objective must be 'kl' or 'euclidean', got 'l1'"):
+    with pytest.raises(ValueError, match="objective must be 'kl', 'euclidean' or 'goal', got 'l1'"):
         Allocator([], {}, even_task(2), "l1")  # type: ignore[arg-type]
+
+
+def by_goal(objective: Aim) -> tuple[Allocator, LeastVariance, Array]:
+    """A ratio between two of four domains, and what the policy wants without it."""
+    target, deviation = np.full(4, 0.25), np.array([1.0, 2.0, 4.0, 8.0])
+    goal = LeastVariance(target, deviation)
+    allocator = Allocator([Ratio(of="d0003", to="d0002", maximum=0.7)], {}, even_task(4), objective)
+    return allocator, goal, neyman(deviation, weight=target)
+
+
+def test_the_best_mixture_by_the_policy_s_own_goal() -> None:
+    allocator, goal, proposal = by_goal("goal")
+    best = allocator.allocate(proposal, np.zeros(4), 0, None, goal)
+    nearest = by_goal("kl")[0].allocate(proposal, np.zeros(4), 0, None, goal)
+    assert goal.value(proposal) < goal.value(best.weights) < goal.value(nearest.weights) - 1e-3
+    assert best.weights[3] <= 0.7 * best.weights[2] + 1e-6
+    assert (best.unit, nearest.unit) == (goal.unit, "nats")
+    assert best.binding[0][1] > 0
+
+
+def test_without_a_goal_or_its_solution_the_nearest_mixture_is_taken() -> None:
+    allocator, goal, proposal = by_goal("goal")
+    nearest = allocator.allocate(proposal, np.zeros(4), 0)
+    assert nearest.unit == "nats"
+    with mock.patch("policies.allocation.allocator.best_feasible", return_value=None):
+        found = allocator.allocate(proposal, np.zeros(4), 0, None, goal)
+    np.testing.assert_array_equal(found.weights, nearest.weights)
 
 
 def overlapping() -> Allocator:
@@ -248,9 +349,21 @@ def overlapping() -> Allocator:
     return Allocator([Share(of="a", maximum=0.5), Share(of="b", minimum=0.6)], groups, task)
 
 
+@pytest.mark.parametrize("trouble", [np.linalg.LinAlgError("singular"), [np.full(3, np.nan)] * 9])
+def test_multipliers_that_fail_are_followed_by_the_program(trouble: Any) -> None:
+    proposal = np.array([0.6, 0.3, 0.1])
+    expected = overlapping().allocate(proposal, np.zeros(3), 0)
+    assert expected.how == "multipliers"
+    with mock.patch.object(np.linalg, "solve", side_effect=trouble):
+        found = overlapping().allocate(proposal, np.zeros(3), 0)
+    assert (found.how, found.failures) == ("CLARABEL", 0)
+    np.testing.assert_allclose(found.weights, expected.weights, atol=1e-5)
+
+
 def test_solvers_that_fail_leave_the_last_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     proposal, previous = np.array([0.6, 0.3, 0.1]), np.array([0.2, 0.3, 0.5])
     allocator = overlapping()
+    monkeypatch.setattr(multipliers, "solve", lambda problem: None)
     assert allocator.allocate(proposal, np.zeros(3), 0, previous).how == "CLARABEL"
     monkeypatch.setattr(programs, "solve", lambda problem: False)
     found = allocator.allocate(proposal, np.zeros(3), 0, previous)
@@ -271,6 +384,7 @@ def test_a_solver_that_fails_is_followed_by_the_next(monkeypatch: pytest.MonkeyP
 
     proposal = np.array([0.6, 0.3, 0.1])
     expected = overlapping().allocate(proposal, np.zeros(3), 0)
+    monkeypatch.setattr(multipliers, "solve", lambda problem: None)
     monkeypatch.setattr(cp.Problem, "solve", fails)
     found = overlapping().allocate(proposal, np.zeros(3), 0)
     assert found.how == "SCS"

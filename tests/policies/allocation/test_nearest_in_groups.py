@@ -5,16 +5,13 @@ from __future__ import annotations
 import cvxpy as cp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from reference import check_same, precisely
 
-from policies.allocation.closed_form import (
-    NEAREST,
-    Objective,
-    find_partition,
-    nearest_euclidean,
-    nearest_in_groups,
-)
+from policies import programs
+from policies.allocation.closed_form import find_partition, nearest_in_groups
+from policies.allocation.filling import Objective
 from policies.signals import Array
 
 
@@ -50,7 +47,7 @@ def test_groups_agree_with_the_program(seed: int, objective: Objective) -> None:
     level, lower, upper, matrix, bound = random_bounds(generator, size)
     partition = find_partition(matrix)
     assert partition is not None
-    found = nearest_in_groups(level, lower, upper, partition, bound, NEAREST[objective])
+    found = nearest_in_groups(level, lower, upper, partition, bound, objective)
     assert found is not None
     weights = cp.Variable(size)
     distance = (
@@ -61,24 +58,9 @@ def test_groups_agree_with_the_program(seed: int, objective: Objective) -> None:
     within = [cp.sum(weights) == 1, weights >= lower, weights <= upper]
     if len(bound):
         within.append(matrix @ weights <= bound)
-    tight = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), 1e-11)
-    cp.Problem(cp.Minimize(distance), within).solve(solver="CLARABEL", **tight)
-    np.testing.assert_allclose(found, weights.value, atol=1e-6)
-
-
-@given(st.integers(0, 10_000), st.integers(1, 300))
-@settings(max_examples=40, deadline=None)
-def test_euclidean_shifts_the_free_ones_alike(seed: int, size: int) -> None:
-    generator = np.random.default_rng(seed)
-    level, lower, upper, _, _ = random_bounds(generator, size)
-    found = nearest_euclidean(level, lower, upper, 1.0)
-    assert abs(found.sum() - 1) < 1e-12
-    free = (found > lower + 1e-12) & (found < upper - 1e-12)
-    shift = (found - level)[free]
-    if len(shift):
-        np.testing.assert_allclose(shift, shift[0], atol=1e-12)
-        assert ((found - level)[found <= lower + 1e-12] >= shift[0] - 1e-9).all()
-        assert ((found - level)[found >= upper - 1e-12] <= shift[0] + 1e-9).all()
+    with precisely():
+        assume(programs.solve(cp.Problem(cp.Minimize(distance), within)))
+    check_same(found, weights.value, level, objective)
 
 
 @pytest.mark.parametrize(
@@ -100,5 +82,5 @@ def test_groups_that_leave_nothing() -> None:
     partition = find_partition(np.array([[1.0, 1, 0], [-1, -1, 0]]))
     assert partition is not None
     level, bound = np.full(3, 1 / 3), np.array([0.2, -0.3])
-    found = nearest_in_groups(level, np.zeros(3), np.ones(3), partition, bound, NEAREST["kl"])
+    found = nearest_in_groups(level, np.zeros(3), np.ones(3), partition, bound, "kl")
     assert found is None

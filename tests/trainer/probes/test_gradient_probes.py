@@ -55,7 +55,8 @@ def cosine(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def test_rows_are_gradients_of_mean_losses(corpus: Path) -> None:
-    asking, _ = run(corpus, GradientAlignmentProbe(), micro_batches=2)
+    model = {"config": {**SMALL, "attention_dropout": 0.5}}  # Which must not show.
+    asking, _ = run(corpus, GradientAlignmentProbe(), micro_batches=2, model=model)
     (answer,) = asking.answers
     sketches = torch.cat([sketch_as_it_begins(batch) for batch in asking.batches])
     domain = torch.cat([batch.domain for batch in asking.batches])
@@ -146,8 +147,8 @@ def test_text_that_teaches_the_same_is_aligned(tmp_path: Path) -> None:
 
 
 def test_noise_is_that_of_training_sequences(corpus: Path) -> None:
-    asking, _ = run(corpus, GradientNoiseProbe(sequences=3))
-    (answer,) = asking.answers
+    asking, _ = run(corpus, GradientNoiseProbe(sequences=3), steps=2)
+    answer, later = asking.answers
     loader = asking.probe._fixed
     assert isinstance(loader, EvaluationLoader)
     sketches = torch.cat([sketch_as_it_begins(batch) for batch in loader]).numpy()
@@ -158,7 +159,8 @@ def test_noise_is_that_of_training_sequences(corpus: Path) -> None:
         assert answer.variance[number] == pytest.approx(variance, rel=1e-3)
         square = (rows.mean(axis=0) ** 2).sum() - variance / 3
         assert answer.squared_norm[number] == pytest.approx(square, rel=1e-2)
-    assert asking.tokens == pytest.approx([FORWARD_AND_HALF_BACKWARD * LENGTH * 3 * 3])
+    assert (later.variance != answer.variance).all()
+    assert asking.tokens == pytest.approx([FORWARD_AND_HALF_BACKWARD * LENGTH * 3 * 3] * 2)
 
 
 def noise_of(rows: np.ndarray) -> GradientNoise:

@@ -10,6 +10,7 @@ from corpora import write_corpus
 from policies.feedback import LN2
 from trainer.probes.memorisation import MemorisationProbe, columns, gap, push
 from trainer.probes.probe import FORWARD
+from trainer.probes.validation import ValidationLossProbe
 
 
 def sums_of(saved: list[float], size: list[float], epoch: list[int]) -> np.ndarray:
@@ -83,6 +84,20 @@ def test_without_learning_nothing_is_remembered(lopsided: Path) -> None:
     last = asking.answers[-1]
     assert last.readings[1] > 4
     assert abs(last.bits_per_byte[1]) < 3 * last.standard_error[1]
+
+
+def test_training_is_compared_with_held_out_losses(lopsided: Path) -> None:
+    model = {"learning_rate": 1e-12}
+    asking, module = run(lopsided, MemorisationProbe(sequences=4), model=model)
+    (held_out,) = run(lopsided, ValidationLossProbe(sequences=4), model=model)[0].answers
+    (batch,), history = asking.batches, np.array(asking.probe.state_dict()["history"])
+    with torch.no_grad():
+        losses = module.network(batch.tokens).double().numpy()
+    size, domain = module.bytes_of(batch).double().numpy(), batch.domain.numpy()
+    saved = held_out.bits_per_byte[domain] * LN2 * size - losses
+    expected = np.bincount(domain, saved, minlength=4)
+    assert history[-1, :, 1] == pytest.approx(expected, abs=1e-3)
+    assert history[-1, :, 2].tolist() == np.bincount(domain, size, minlength=4).tolist()
 
 
 def test_what_it_remembers_survives_a_checkpoint(lopsided: Path) -> None:

@@ -51,18 +51,20 @@ def test_an_equal_reference_leaves_no_excess(corpus: Path, tmp_path: Path) -> No
 def test_the_excess_is_that_of_tokens_one_by_one(corpus: Path, tmp_path: Path) -> None:
     own, reference = network(seed=0), network(seed=1)
     reference.model.base_model.embed_tokens.weight.data *= 10
-    asking, _ = run(corpus, ReferenceLossProbe(save(reference, tmp_path)))
-    (batch,), (answer,) = asking.batches, asking.answers
-    with torch.no_grad():
-        logits = [net.model(input_ids=batch.tokens[:, :-1]).logits for net in (own, reference)]
-    targets = batch.tokens[:, 1:, None]
-    ours, theirs = (-one.log_softmax(2).gather(2, targets)[..., 0].double() for one in logits)
-    for domain in range(3):
-        excess = (ours - theirs)[batch.domain == domain]
-        assert answer.excess[domain] == pytest.approx(float(excess.mean()), abs=1e-5)
-        clipped = float(excess.clamp(min=0).mean())
-        assert answer.clipped_excess[domain] == pytest.approx(clipped, abs=1e-5)
-        assert clipped > max(float(excess.mean()), 0.0) + 0.01
+    probe = ReferenceLossProbe(save(reference, tmp_path))
+    # Two steps that hardly learn: the second answer is of the second batch alone.
+    asking, _ = run(corpus, probe, steps=2, model={"learning_rate": 1e-9})
+    for batch, answer in zip(asking.batches, asking.answers, strict=True):
+        targets = batch.tokens[:, 1:, None]
+        with torch.no_grad():
+            logits = [net.model(input_ids=batch.tokens[:, :-1]).logits for net in (own, reference)]
+        ours, theirs = (-one.log_softmax(2).gather(2, targets)[..., 0].double() for one in logits)
+        for domain in range(3):
+            excess = (ours - theirs)[batch.domain == domain]
+            assert answer.excess[domain] == pytest.approx(float(excess.mean()), abs=1e-4)
+            clipped = float(excess.clamp(min=0).mean())
+            assert answer.clipped_excess[domain] == pytest.approx(clipped, abs=1e-4)
+            assert clipped > max(float(excess.mean()), 0.0) + 0.01
 
 
 def test_a_checkpoint_and_a_folder_give_the_same(corpus: Path, tmp_path: Path) -> None:
