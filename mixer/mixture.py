@@ -227,7 +227,8 @@ class Mixture:
         self._reader.seek(self._drawn)
         self._composition = None
         self._micro = state["micro"]
+        self._in_force = np.array(state["in_force"])
         if self._micro:
-            self._weights = np.array(state["in_force"])
+            self._weights = self._in_force
             self.composition()
         self._weights = np.array(state["weights"])

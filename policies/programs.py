@@ -11,9 +11,10 @@ import numpy as np
 
 from policies.signals import Array
 
-# Clarabel is exact and deterministic; SCS copes with programs that are badly scaled.
+# Clarabel is exact and deterministic; SCS copes with programs that are badly scaled. Iterations are
+# limited, not seconds: a clock would make answers depend on the machine and what else it does.
 SOLVERS: dict[str, dict[str, float | int]] = {
-    "CLARABEL": {},
+    "CLARABEL": {"max_iter": 200},
     "SCS": {"eps_abs": 1e-8, "eps_rel": 1e-8, "max_iters": 5000},
 }
 

@@ -9,6 +9,7 @@ import yaml
 
 from policies.contract import check_policy
 from trainer.cli import usage
+from trainer.written_constraints import read_constraints
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -36,5 +37,6 @@ def test_commands_of_the_readme_exist() -> None:
 
 
 def test_the_configuration_of_the_readme_is_yaml() -> None:
-    (text,) = blocks("yaml")
-    assert set(yaml.safe_load(text)) <= {"policy", "data", "trainer"}
+    run, bounds = (yaml.safe_load(text) for text in blocks("yaml"))
+    assert set(run) <= {"policy", "data", "trainer"}
+    assert len(read_constraints(bounds["constraints"])) == 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -16,6 +16,7 @@ from trainer.guarding import FiniteStepsCallback
 from trainer.heat_map import heat_map
 from trainer.held_out import HeldOut
 from trainer.mixing import MixingCallback
+from trainer.module import LanguageModel
 
 LAYOUT = {
     "languages": {
@@ -75,7 +76,11 @@ class DashboardCallback(Callback):
         every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
         ends_step = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
         if ends_step and step % every == 0 and trainer.is_global_zero:
-            _log(trainer, self._training(trainer), step)
+            metrics = self._training(trainer)
+            fraction = cast(LanguageModel, pl_module).effective_fraction
+            if fraction is not None:
+                metrics["train/effective_fraction"] = float(fraction)
+            _log(trainer, metrics, step)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         result = self._evaluation.validation

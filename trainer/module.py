@@ -128,7 +128,7 @@ class LanguageModel(LightningModule):
             # The body only: compiled, the slices of the head would be unrolled.
             self.net.model.base_model.compile()
         if self.device_mesh is not None:
-            shard(self.net, self.device_mesh["data_parallel"])
+            shard(self.net, self.device_mesh)
 
     def _step(self, batch: Batch) -> StepOutput:
         losses = self.network(batch.tokens)

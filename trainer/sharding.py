@@ -8,10 +8,22 @@ from torch.distributed.fsdp import fully_shard
 
 
 def shard(network: nn.Module, mesh: DeviceMesh) -> None:
-    """Shard a network in place over a one-dimensional mesh of data-parallel ranks."""
+    """Shard a network in place over the data-parallel ranks of Lightning's mesh.
+
+    Raises:
+        ValueError: The mesh has ranks for tensor parallelism, as Lightning's default has on one
+            node; they would each train a copy of their own.
+    """
+    data, tensor = mesh["data_parallel"], mesh["tensor_parallel"]
+    if tensor.size() > 1:
+        raise ValueError(
+            f"trainer.strategy must shard data only, got tensor_parallel_size {tensor.size()}; set "
+            f"init_args: {{data_parallel_size: {data.size() * tensor.size()}, "
+            "tensor_parallel_size: 1}"
+        )
     for layer in decoder_layers(network):
-        fully_shard(layer, mesh=mesh)
-    fully_shard(network, mesh=mesh)
+        fully_shard(layer, mesh=data)
+    fully_shard(network, mesh=data)
 
 
 def decoder_layers(network: nn.Module) -> list[nn.Module]:

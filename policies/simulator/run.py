@@ -123,8 +123,10 @@ class Simulation:
                 measured[signal] = self._sketches(before, counts, generator)
             elif signal is Signal.GRADIENT_NOISE:
                 measured[signal] = self._gradient_noise(before, counts, generator)
-            else:
+            elif signal is Signal.REFERENCE_LOSS:
                 measured[signal] = self._reference(train, counts)
+            else:
+                raise ValueError(f"the simulator cannot measure {signal}; choose another policy")
         return measured
 
     def _validation(self, generator: np.random.Generator) -> ValidationLoss:

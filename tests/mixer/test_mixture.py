@@ -127,6 +127,7 @@ def test_resume_is_exact(stop: int, micro: int) -> None:
         advance(first, step)
     second = mixture(num_micro_batches=micro)
     second.load_state_dict(json.loads(json.dumps(first.state_dict())))
+    np.testing.assert_array_equal(second.in_force, first.in_force)
     for step in range(stop, stop + 30):
         for left, right in zip(advance(first, step), advance(second, step), strict=True):
             assert equal(left, right)
