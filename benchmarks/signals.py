@@ -2,7 +2,7 @@
 
     python benchmarks/signals.py [CORPUS] [--device cuda] [--steps 96]
 
-CORPUS is a prepared folder, by default data/phpdoc (thirteen languages, 16,384 tokens).
+CORPUS is a prepared folder, by default data/phpdoc-byte: thirteen languages, tokens are bytes.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ def table(watch: Watch, mixing: MixingCallback, tokens_per_step: int) -> list[st
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("corpus", type=Path, nargs="?", default=Path("data/phpdoc"))
+    parser.add_argument("corpus", type=Path, nargs="?", default=Path("data/phpdoc-byte"))
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--batch_size", type=int, default=32)

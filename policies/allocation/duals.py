@@ -36,8 +36,9 @@ def binding(
         # An inequality on the rest of the run holds a share of this step with its weight only.
         scale = limits.weight if name in ("room", "budget") else 1.0
         total += np.bincount(owner - NOBODY, scale * np.maximum(values, 0.0), len(total))
-    found = [(text, float(total[1 + at])) for at, text in enumerate(feasible.texts)]
-    return tuple(sorted((one for one in found if one[1] > COUNTS), key=lambda one: -one[1]))
+    counting = (total[1:] > COUNTS).nonzero()[0].tolist()  # Few of many, most often.
+    found = [(feasible.texts[at], float(total[1 + at])) for at in counting]
+    return tuple(sorted(found, key=lambda one: -one[1]))
 
 
 def bound_duals(weights: Array, slope: Array, limits: Limits, ceiling: Array) -> dict[str, Array]:
