@@ -14,12 +14,15 @@ TOOLS = {
     "manifest": ("mixer.adopt", "adopt", "describe Megatron shards that were made elsewhere"),
     "verify": ("mixer.adopt", "verify", "compare the shards of a corpus with its checksums"),
     "stories": ("mixer.stories", "write_corpus", "write the small built-in multilingual corpus"),
+    "export": ("trainer.handover", "export", "write a run's mixture in the form of another tool"),
+    "report": ("trainer.report.writing", "report", "turn a run into one page that opens from disk"),
 }
 _HELP = {
     "fit": "train a model with a mixing policy",
     "validate": "evaluate a checkpoint on the validation split",
     "test": "evaluate a checkpoint on the test split",
     "show": "print the table of one or several runs",
+    "compare": "train several policies at equal total cost and print one table",
     "simulate": "try policies on training runs that are a law instead of a network",
 } | {name: text for name, (_, _, text) in TOOLS.items()}
 
@@ -69,8 +72,9 @@ def _run(command: str, words: list[str]) -> None:
         parser.add_argument("runs", nargs="+", type=Path, help="folders of runs")
         import_module("trainer.table").show(parser.parse_args(words[1:]).runs)
         return
-    if command == "simulate":
-        import_module("trainer.simulating").run(words[1:])
+    if command in ("compare", "simulate"):
+        module = "trainer.compare.comparing" if command == "compare" else "trainer.simulating"
+        import_module(module).run(words[1:])
         return
     module, name, _ = TOOLS[command]
     _call(getattr(import_module(module), name), f"glotmix {command}", words[1:])

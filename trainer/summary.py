@@ -8,14 +8,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from policies import Policy, State
+from trainer.environment import environment
 from trainer.evaluating import EvaluationCallback
 from trainer.guarding import FiniteStepsCallback
 from trainer.held_out import HeldOut
 from trainer.mixing import MixingCallback
 
 FILE_NAME = "summary.json"
+# The numbers of more domains than this would make the file large; TensorBoard has them as pictures.
+MOST_IN_MATRIX = 64
 _FORMAT = "glotmix-run"
 
 
@@ -41,12 +46,12 @@ class SummaryCallback(Callback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
-            self._write(trainer, finished=False)
+            self._write(trainer, pl_module, finished=False)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._write(trainer, finished=trainer.global_step >= trainer.max_steps)
+        self._write(trainer, pl_module, finished=trainer.global_step >= trainer.max_steps)
 
-    def _write(self, trainer: Trainer, *, finished: bool) -> None:
+    def _write(self, trainer: Trainer, pl_module: LightningModule, *, finished: bool) -> None:
         if not trainer.is_global_zero:
             return
         mixing, totals = self._mixing, self._mixing.totals
@@ -70,6 +75,8 @@ class SummaryCallback(Callback):
             "skipped_steps": self._guard.skipped,
             "total_cost_tokens": float(tokens.sum()) + mixing.panel.tokens,
             "domains": by_domain(mixing.names, columns),
+            "matrices": matrices(mixing.policy, mixing.policy_state),
+            "environment": environment(pl_module.device, trainer.world_size),
         }
         if mixing.panel.costs:
             document["signals"] = mixing.panel.documents()
@@ -98,6 +105,16 @@ def by_domain(names: Sequence[str], columns: dict[str, Any]) -> dict[str, dict[s
             for key, value in zip(columns, row, strict=True)
         }
         for name, row in zip(names, rows, strict=True)
+    }
+
+
+def matrices(policy: Policy, state: State) -> dict[str, list[list[float | None]]]:
+    """What a policy holds between each two domains; rows are the domains evaluated."""
+    found = {name: np.asarray(value) for name, value in policy.diagnostics(state).items()}
+    return {
+        name: [[entry if math.isfinite(entry) else None for entry in row] for row in value.tolist()]
+        for name, value in found.items()
+        if value.ndim == 2 and len(value) <= MOST_IN_MATRIX
     }
 
 

@@ -42,7 +42,7 @@ class GradientAlignmentProbe(GradientProbe):
 
     def __init__(
         self,
-        sequences: int = 4,
+        sequences: int = 2,
         sketch_size: int = 1024,
         layers: str = ".*",
         preconditioned: bool = False,

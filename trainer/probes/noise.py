@@ -36,7 +36,7 @@ class GradientNoiseProbe(GradientProbe):
     signal = Signal.GRADIENT_NOISE
 
     def __init__(
-        self, sequences: int = 4, sketch_size: int = 1024, layers: str = ".*", seed: int = 0
+        self, sequences: int = 2, sketch_size: int = 1024, layers: str = ".*", seed: int = 0
     ) -> None:
         super().__init__(
             sequences=sequences,

@@ -33,7 +33,7 @@ class SignalSettings:
 
     validation_sequences: int = 16
     validation_share: Share = "equal"
-    gradient_sequences: int = 4
+    gradient_sequences: int = 2
     sketch_size: int = 1024
     gradient_layers: str = ".*"
     preconditioned: bool = False

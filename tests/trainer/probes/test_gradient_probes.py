@@ -56,7 +56,7 @@ def cosine(one: np.ndarray, other: np.ndarray) -> float:
 
 def test_rows_are_gradients_of_mean_losses(corpus: Path) -> None:
     model = {"config": {**SMALL, "attention_dropout": 0.5}}  # Which must not show.
-    asking, _ = run(corpus, GradientAlignmentProbe(), micro_batches=2, model=model)
+    asking, _ = run(corpus, GradientAlignmentProbe(sequences=4), micro_batches=2, model=model)
     (answer,) = asking.answers
     sketches = torch.cat([sketch_as_it_begins(batch) for batch in asking.batches])
     domain = torch.cat([batch.domain for batch in asking.batches])
