@@ -1,0 +1,1 @@
+"""``glotmix compare``: policies on paired seeds at equal total cost, in one table."""
