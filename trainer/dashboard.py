@@ -11,41 +11,13 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from policies import Array
+from trainer.chart_layout import layout
 from trainer.evaluating import EvaluationCallback
 from trainer.guarding import FiniteStepsCallback
 from trainer.heat_map import heat_map
 from trainer.held_out import HeldOut
 from trainer.mixing import MixingCallback
 from trainer.module import LanguageModel
-
-LAYOUT = {
-    "languages": {
-        "validation, bits per byte": ["Multiline", [r"validation/bits_per_byte/.*"]],
-        "training, bits per byte": ["Multiline", [r"train/bits_per_byte/.*"]],
-        "mean and worst, bits per byte": [
-            "Multiline",
-            [r"validation/bits_per_byte_(mean|worst)", r"train/bits_per_byte_(mean|worst)"],
-        ],
-    },
-    "mixture": {
-        "weights": ["Multiline", [r"mixture/weight/.*"]],
-        "epochs": ["Multiline", [r"mixture/epochs/.*"]],
-        "tokens": ["Multiline", [r"mixture/tokens/.*"]],
-    },
-    "cost": {
-        "tokens, with what signals cost": ["Multiline", [r"tokens/(trained|total_cost)"]],
-        "signals, milliseconds each": ["Multiline", [r"signals/milliseconds/.*"]],
-        "losses that were not finite": [
-            "Multiline",
-            [r"train/dropped_sequences.*", r"train/skipped_steps"],
-        ],
-    },
-    "constraints": {
-        "what the policy proposed": ["Multiline", [r"constraints/proposed/.*"]],
-        "price": ["Multiline", [r"constraints/price/.*"]],
-        "loosened": ["Multiline", [r"constraints/loosened/.*"]],
-    },
-}
 
 
 class DashboardCallback(Callback):
@@ -62,7 +34,11 @@ class DashboardCallback(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
-                logger.experiment.add_custom_scalars(LAYOUT)
+                charts = layout(
+                    signals=bool(self._mixing.panel.costs),
+                    constraints=self._mixing.account is not None,
+                )
+                logger.experiment.add_custom_scalars(charts)
 
     def on_train_batch_end(
         self,

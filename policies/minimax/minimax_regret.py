@@ -67,7 +67,8 @@ class MinimaxRegret(Policy):
         min_block_steps: Fewest steps of a block.
         min_pairs: Pairs before the first move: fewer do not tell how noisy they are.
         strength: How far blocks lean, in (0, 1]; at one a domain is left out of some blocks.
-        memory: What one pair leaves of the weight of earlier ones, in (0, 1].
+        memory: What one pair leaves of the weight of earlier ones, in (0, 1]. The longer, the
+            surer the signs of effects, and the further their sizes may lag behind.
         caution: Standard errors that every effect is lowered by.
         inertia: Regret, in the units below, that is given up for one nat less from the prior; at
             least 1e-9.

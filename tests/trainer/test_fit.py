@@ -12,6 +12,7 @@ import transformers
 from small_runs import configuration, run_here
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from trainer.chart_layout import layout
 from trainer.parsing import reason
 from trainer.summary import load_summary
 from trainer.table import render
@@ -198,3 +199,9 @@ def test_misspelt_options_are_named_in_one_line(
     assert re.search(message, told)
     assert "\n" not in told
     assert len(told) < 400
+
+
+def test_charts_of_what_a_run_has_not_are_left_out() -> None:
+    plain, whole = (layout(signals=both, constraints=both) for both in (False, True))
+    assert set(whole) - set(plain) == {"cost of signals", "constraints"}
+    assert plain["mixture"]["weights"] == ["Multiline", ["mixture/weight/.*"]]
