@@ -14,7 +14,6 @@ from policies import Array
 from trainer.chart_layout import layout
 from trainer.evaluating import EvaluationCallback
 from trainer.guarding import FiniteStepsCallback
-from trainer.heat_map import heat_map
 from trainer.held_out import HeldOut
 from trainer.mixing import MixingCallback
 from trainer.module import LanguageModel
@@ -63,7 +62,6 @@ class DashboardCallback(Callback):
         fitting = trainer.state.fn == "fit" and not trainer.sanity_checking
         if result is not None and fitting and trainer.is_global_zero:
             _log(trainer, self._held_out(result), result.step)
-            self._draw_matrices(trainer, result.step)
 
     def _training(self, trainer: Trainer) -> dict[str, float]:
         mixing, totals = self._mixing, self._mixing.totals
@@ -105,17 +103,6 @@ class DashboardCallback(Callback):
         return self._each("validation/bits_per_byte", result.bits_per_byte) | self._each(
             "validation/loss", result.loss
         )
-
-    def _draw_matrices(self, trainer: Trainer, step: int) -> None:
-        """What a policy holds between each two domains, as pictures; rows are evaluated domains."""
-        mixing = self._mixing
-        for name, value in mixing.policy.diagnostics(mixing.policy_state).items():
-            if np.ndim(value) == 2:
-                for logger in trainer.loggers:
-                    if isinstance(logger, TensorBoardLogger):
-                        logger.experiment.add_image(
-                            f"policy/{name}", heat_map(np.asarray(value)), step, dataformats="HWC"
-                        )
 
     def _each(self, tag: str, values: Array) -> dict[str, float]:
         pairs: Iterable[tuple[str, float]] = zip(self._mixing.names, values.tolist(), strict=True)

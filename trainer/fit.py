@@ -20,6 +20,7 @@ from trainer.dashboard import DashboardCallback
 from trainer.data import CorpusDataModule
 from trainer.evaluating import EvaluationCallback
 from trainer.export import ModelExportCallback
+from trainer.gallery import GalleryCallback
 from trainer.generators import GeneratorCallback
 from trainer.guarding import FiniteStepsCallback
 from trainer.mixing import MixingCallback
@@ -147,6 +148,7 @@ class GlotmixCLI(LightningCLI):
             guard,
             GeneratorCallback(),
             DashboardCallback(mixing, evaluation, guard),
+            GalleryCallback(mixing, evaluation),
             SummaryCallback(run_dir, mixing, evaluation, guard),
             ResultsCallback(run_dir, evaluation),
             ModelExportCallback(run_dir / "model"),

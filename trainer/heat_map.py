@@ -1,25 +1,79 @@
-"""A matrix between domains as a picture."""
+"""A matrix between languages as a picture with their names."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TypeAlias
+
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
 
 from policies import Array
 
-_LEAST_PIXELS = 256
-_HELPS, _HARMS = np.array([27, 120, 55]), np.array([150, 40, 90])
+Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
+# The least side of the matrix in pixels, and the largest of an entry.
+_LEAST, _LARGEST_ENTRY = 512, 64
+_HELPS, _HARMS, _UNKNOWN = np.array([27, 120, 55]), np.array([150, 40, 90]), np.array([200] * 3)
+_MARGIN, _INK = 6, (60, 60, 60)
+# Smaller letters cannot be read: of many names only every second, third, ... is written.
+_SMALLEST_LETTERS = 11
 
 
-def heat_map(matrix: Array) -> NDArray[np.uint8]:
+def heat_map(matrix: Array, names: Sequence[str]) -> NDArray[np.uint8]:
     """Green where positive, purple where negative, white at zero: (height, width, 3).
 
-    Row 0 is on top. Each entry is a square; the strongest one has the full colour.
+    Rows, from the top, are the languages evaluated and columns those trained on. The strongest
+    entry has the full colour, what is not finite is grey; small matrices have their numbers
+    written in.
+
+    Args:
+        matrix: Shape (k, k).
+        names: Of the k languages.
     """
-    strongest = float(np.abs(matrix).max(initial=0.0))
-    strength = np.abs(matrix / strongest if strongest > 0 else matrix)[..., None]
-    colour = np.where(matrix[..., None] > 0, _HELPS, _HARMS)
-    small = np.round(255 + strength * (colour - 255)).astype(np.uint8)
-    scale = max(1, -(-_LEAST_PIXELS // len(matrix)))
-    picture: NDArray[np.uint8] = small.repeat(scale, axis=0).repeat(scale, axis=1)
-    return picture
+    entry = min(_LARGEST_ENTRY, max(1, -(-_LEAST // len(names))))
+    colours = _colours(matrix).repeat(entry, axis=0).repeat(entry, axis=1)
+    letters = max(_SMALLEST_LETTERS, min(16, entry * 2 // 3))
+    font = ImageFont.load_default(letters)
+    every = -(-(letters + 2) // entry)
+    left = round(max(font.getlength(name) for name in names)) + 2 * _MARGIN
+    side = entry * len(names)
+    picture = Image.new("RGB", (left + side, left + side), "white")
+    picture.paste(Image.fromarray(colours), (left, left))
+    draw = ImageDraw.Draw(picture)
+    for place, name in list(enumerate(names))[::every]:
+        middle = left + place * entry + entry / 2
+        draw.text((left - _MARGIN, middle), name, _INK, font, anchor="rm")
+        picture.paste(*_upwards(name, font, letters, round(middle), left - _MARGIN))
+    if entry >= 36:
+        _write_numbers(draw, matrix, left, entry)
+    return np.asarray(picture)
+
+
+def _colours(matrix: Array) -> NDArray[np.uint8]:
+    known = np.isfinite(matrix)
+    finite = np.where(known, matrix, 0.0)
+    strongest = float(np.abs(finite).max(initial=0.0))
+    strength = np.abs(finite / strongest if strongest > 0 else finite)[..., None]
+    colour = np.where(finite[..., None] > 0, _HELPS, _HARMS)
+    shaded = np.where(known[..., None], 255 + strength * (colour - 255), _UNKNOWN)
+    return np.round(shaded).astype(np.uint8)
+
+
+def _upwards(
+    name: str, font: Font, letters: int, middle: int, bottom: int
+) -> tuple[Image.Image, tuple[int, int]]:
+    """A column's name, written from the bottom to the top, and where it goes."""
+    length, height = round(font.getlength(name)) + 1, letters + 4
+    label = Image.new("RGB", (length, height), "white")
+    ImageDraw.Draw(label).text((0, height / 2), name, _INK, font, anchor="lm")
+    return label.rotate(90, expand=True), (middle - height // 2, bottom - length)
+
+
+def _write_numbers(draw: ImageDraw.ImageDraw, matrix: Array, left: int, entry: int) -> None:
+    font = ImageFont.load_default(_SMALLEST_LETTERS)
+    strongest = float(np.nanmax(np.abs(matrix), initial=0.0))
+    for (row, column), value in np.ndenumerate(matrix):
+        ink = "white" if abs(value) > 0.6 * strongest > 0 else _INK
+        place = (left + (column + 0.5) * entry, left + (row + 0.5) * entry)
+        draw.text(place, f"{value:.2g}", ink, font, anchor="mm")
