@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml  # type: ignore[import-untyped]
 
 from mixer.corpus import Corpus
@@ -126,8 +127,8 @@ def _with_weight(corpus: Corpus, learned: Stages, rows: str) -> tuple[Corpus, St
         weights = weights * [entry.documents / entry.tokens for entry in corpus.entries("train")]
         weights /= weights.sum(axis=1, keepdims=True)
     weights = summing_to_one(weights)
-    used = weights.any(axis=0)
-    names = [name for name, kept in zip(corpus.names, used, strict=True) if kept]
+    used = np.flatnonzero(weights.any(axis=0))
+    names = [corpus.names[number] for number in used]
     if len(names) < len(corpus.names):
         _note(f"left out, without weight: {', '.join(sorted(set(corpus.names) - set(names)))}")
     return Corpus(corpus.folder, names), Stages(learned.steps, weights[:, used])

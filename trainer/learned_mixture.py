@@ -15,8 +15,7 @@ from policies.simplex import check_weights
 _KEYS = {"mean": "mean_weight", "last": "weight"}
 WHICH = (*_KEYS, "schedule")
 _TAG = "mixture/weight"
-# Multiples of 2 ** -40 below one are added without rounding, in any order.
-_UNITS = 2.0**40
+_UNITS = 10**12
 
 
 class Stages(NamedTuple):
@@ -115,16 +114,16 @@ def averaged(stages: Stages, total_steps: int, count: int) -> Stages:
 
 
 def summing_to_one(weights: Array) -> Array:
-    """The nearest mixtures whose weights add up to exactly one, in whatever order.
+    """The nearest mixtures that sum to one exactly as they are written, in 12 decimals.
 
-    Weights become multiples of 2^-40 (about 1e-12), rounded down and then up where most is missing;
-    what is smaller becomes zero.
+    Rounded down, and then up where most is missing; what is smaller than a unit may become zero.
 
     Args:
         weights: Mixtures, shape (m, k).
     """
     scaled = weights * _UNITS
     units = np.floor(scaled)
-    missing = (_UNITS - units.sum(axis=1)).astype(np.int64)
+    missing = _UNITS - units.sum(axis=1, keepdims=True)
     rank = (units - scaled).argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
-    return np.asarray((units + (rank < missing[:, None])) / _UNITS)
+    rounded: Array = (units + (rank < missing)) / _UNITS
+    return rounded
