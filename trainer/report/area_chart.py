@@ -11,14 +11,15 @@ from markupsafe import Markup
 from trainer.report.curves import Curves
 from trainer.report.plane import Label, Plane
 
-_MOST_POINTS = 200
+# Few: policies that explore move the mixture to and fro, and the means over that are what counts.
+MOST_POINTS = 50
 _OTHERS = "other"
 
 
 def area_chart(
     title: str, curves: Curves, named: Sequence[str], colours: Mapping[str, str]
 ) -> Markup:
-    """Draw shares that sum to one.
+    """Draw shares that sum to one; of many steps, the means over neighbouring ones.
 
     Args:
         title: What the chart shows.
@@ -26,7 +27,7 @@ def area_chart(
         named: Those with an area of their own, the first at the bottom; the others are one area.
         colours: CSS classes by name.
     """
-    curves = curves.thinned(_MOST_POINTS)
+    curves = curves.thinned(MOST_POINTS)
     steps, shares = curves.steps, curves.select(named).values
     names, styles = list(named), [colours[name] for name in named]
     if len(named) < len(curves.names):

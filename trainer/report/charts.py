@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from markupsafe import Markup
 
-from trainer.report.area_chart import area_chart
+from trainer.report.area_chart import MOST_POINTS, area_chart
 from trainer.report.curves import Curves
 from trainer.report.highlights import colours, highest
 from trainer.report.line_chart import line_chart
@@ -20,6 +20,7 @@ _LOSSES = {
     "Validation, bits per byte": "validation/bits_per_byte",
     "Training, bits per byte": "train/bits_per_byte",
 }
+_ROOM_FOR_CONSTRAINTS = 260
 _NOTHING = Curves(np.zeros(0), (), np.zeros((0, 0)))
 
 
@@ -45,7 +46,7 @@ def charts(run: RunRecord) -> dict[str, list[Chart]]:
     # The last validation says who is worst; the last batch does where there is none.
     worst = highest(losses[0][1].last()) if losses else []
     most_read = highest(epochs.last())
-    palette = colours([*largest, *worst, *most_read])
+    palette = colours([*worst, *most_read, *largest])
     mixture, bounds = [], []
     if len(shares.steps):
         mixture.append(_areas("Weights", shares, largest, palette))
@@ -62,7 +63,12 @@ def charts(run: RunRecord) -> dict[str, list[Chart]]:
 
 def _areas(heading: str, shares: Curves, named: list[str], palette: Mapping[str, str]) -> Chart:
     picture = area_chart(f"{heading} over time", shares, named, palette)
-    return Chart(heading, picture, _counted(shares, named, "largest"))
+    remarks = []
+    if len(shares.steps) > MOST_POINTS:
+        remarks.append("Means over neighbouring steps.")
+    if len(shares.names) > len(named):
+        remarks.append(f"The {len(named)} largest have areas of their own.")
+    return Chart(heading, picture, " ".join(remarks))
 
 
 def _loss(heading: str, curves: Curves, worst: list[str], palette: Mapping[str, str]) -> Chart:
@@ -105,6 +111,7 @@ def _prices(run: RunRecord) -> list[Chart]:
             colours(named),
             form=".3g",
             from_zero=True,
+            room=_ROOM_FOR_CONSTRAINTS,
         )
         found.append(Chart(heading, picture, remark))
     return found

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from policies import Array
-
-_EVENTS = "events.out.tfevents.*"
+from policies.feedback import ratio
+from trainer.report.event_files import Scalar
 
 
 class Curves(NamedTuple):
@@ -47,6 +44,14 @@ class Curves(NamedTuple):
         whole = np.isfinite(self.values).all(axis=1)
         return Curves(self.steps[whole], self.names, self.values[whole])
 
+    def mean(self) -> Array:
+        """The mean over the latest value that each curve has had by then, shape (n,)."""
+        known = np.isfinite(self.values)
+        latest = np.maximum.accumulate(np.where(known, np.arange(len(known))[:, None], -1))
+        values = np.take_along_axis(self.values, np.maximum(latest, 0), axis=0)
+        sums = np.where(latest >= 0, values, 0.0).sum(axis=1)
+        return ratio(sums, (latest >= 0).sum(axis=1))
+
     def thinned(self, most: int) -> Curves:
         """At most so many means over neighbouring steps, and the last step as it is."""
         if len(self.steps) <= most:
@@ -63,48 +68,15 @@ class Curves(NamedTuple):
         )
 
 
-class Scalars:
-    """All scalars in a run's folder.
-
-    Args:
-        folder: The run's folder. It may hold none, or end in the middle of an entry.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.any_files = next(folder.glob(_EVENTS), None) is not None
-        self._events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
-        # It tells of a run that was cut off and of folders without files; neither is news here.
-        logger = logging.getLogger("tensorboard")
-        level = logger.level
-        logger.setLevel(logging.CRITICAL)
-        try:
-            self._events.Reload()
-        finally:
-            logger.setLevel(level)
-        self._tags: list[str] = self._events.Tags()["scalars"]
-
-    def curves(self, group: str) -> Curves:
-        """All tags ``GROUP/NAME``, one curve each."""
-        prefix = f"{group}/"
-        entries = {
-            tag.removeprefix(prefix): self._events.Scalars(tag)
-            for tag in self._tags
-            if tag.startswith(prefix)
-        }
-        every = [[entry.step for entry in found] for found in entries.values()]
-        steps = np.unique(np.concatenate([np.array([], dtype=np.int64), *every]))
-        values = np.full((len(steps), len(entries)), np.nan)
-        for column, (own, found) in enumerate(zip(every, entries.values(), strict=True)):
-            values[np.searchsorted(steps, own), column] = [entry.value for entry in found]
-        return Curves(steps.astype(np.float64), tuple(entries), values)
-
-    @property
-    def span(self) -> tuple[float, float] | None:
-        """When the first and the last scalars were written, in seconds since 1970."""
-        times = [self._events.Scalars(tag) for tag in self._tags]
-        if not times:
-            return None
-        return (
-            min(found[0].wall_time for found in times),
-            max(found[-1].wall_time for found in times),
-        )
+def curves(scalars: Mapping[str, Sequence[Scalar]], group: str) -> Curves:
+    """All tags ``GROUP/NAME``, one curve each."""
+    prefix = f"{group}/"
+    entries = {
+        tag.removeprefix(prefix): found for tag, found in scalars.items() if tag.startswith(prefix)
+    }
+    every = [np.array([entry.step for entry in found]) for found in entries.values()]
+    steps = np.unique(np.concatenate(every)) if every else np.array([], dtype=np.int64)
+    values = np.full((len(steps), len(entries)), np.nan)
+    for column, (own, found) in enumerate(zip(every, entries.values(), strict=True)):
+        values[np.searchsorted(steps, own), column] = [entry.value for entry in found]
+    return Curves(steps.astype(np.float64), tuple(entries), values)

@@ -14,7 +14,7 @@ from trainer.report.plane import shortened
 
 _WIDTH = 460
 _LEAST_SQUARE, _LARGEST_SQUARE = 11, 40
-_FONT = 11
+_FONT, _LETTERS = 11, 14
 
 
 class HeatChart(NamedTuple):
@@ -40,7 +40,7 @@ def heat_chart(
     values = np.array(matrix, dtype=np.float64)
     strongest = _strongest(values)
     square = min(max(_WIDTH // len(names), _LEAST_SQUARE), _LARGEST_SQUARE)
-    margin = 12 + 0.62 * _FONT * max(len(shortened(name)) for name in names)
+    margin = 12 + 0.62 * _FONT * max(len(shortened(name, _LETTERS)) for name in names)
     size = f"{margin + square * len(names) + 4:.0f}"
     root = Element("svg", {"width": size, "height": size, "role": "img", "aria-label": title})
     root.set("class", "heat")
@@ -73,5 +73,5 @@ def _strongest(values: Array) -> float:
 
 def _name(root: Element, name: str, place: dict[str, str], anchor: str) -> None:
     text = SubElement(root, "text", {**place, "text-anchor": anchor, "font-size": str(_FONT)})
-    text.text = shortened(name)
+    text.text = shortened(name, _LETTERS)
     SubElement(text, "title").text = name

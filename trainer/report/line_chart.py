@@ -9,9 +9,8 @@ import numpy as np
 from markupsafe import Markup
 
 from policies import Array
-from policies.feedback import ratio
 from trainer.report.curves import Curves
-from trainer.report.plane import Label, Plane
+from trainer.report.plane import ROOM, Label, Plane
 
 _MOST_POINTS = 200
 # The first points of a long curve may leave the picture: losses fall by bits there.
@@ -28,6 +27,7 @@ def line_chart(
     rule: tuple[float, str] | None = None,
     from_zero: bool = False,
     mean: bool = False,
+    room: int = ROOM,
 ) -> Markup:
     """Draw a line for each of the curves.
 
@@ -40,6 +40,7 @@ def line_chart(
         rule: A value to compare with, and its meaning; left out where it lies far off.
         from_zero: Whether zero is in the picture.
         mean: Whether the mean over all lines is drawn too.
+        room: Width left for labels.
     """
     curves = curves.thinned(_MOST_POINTS)
     low, high = _range(curves, from_zero=from_zero)
@@ -47,20 +48,19 @@ def line_chart(
         high = max(high, 1.1 * rule[0])
     else:
         rule = None
-    plane = Plane(title, (curves.steps[0], curves.steps[-1]), (low, high))
-    if rule is not None:
-        plane.rule(*rule)
+    plane = Plane(title, (curves.steps[0], curves.steps[-1]), (low, high), room)
     others = [name for name in curves.names if name not in set(named)]
     # Named lines last, the first of them on top.
     for name in [*others, *reversed(named)]:
         column = curves.values[:, curves.names.index(name)]
         style = f"line {colours[name]}" if name in named else "line other"
         _draw(plane, curves.steps, column, style, name)
+    if rule is not None:
+        plane.rule(*rule)
     last = curves.last()
     labels = [Label(name, last[name], format(last[name], form), colours[name]) for name in named]
     if mean and len(curves.names) > 1:
-        known = np.isfinite(curves.values)
-        average = ratio(np.where(known, curves.values, 0.0).sum(axis=1), known.sum(axis=1))
+        average = curves.mean()
         _draw(plane, curves.steps, average, "line mean", "mean")
         labels.append(Label("mean", float(average[-1]), format(average[-1], form), "mean"))
     plane.label(labels)
@@ -82,15 +82,11 @@ def _draw(plane: Plane, steps: Array, values: Array, style: str, name: str) -> N
 
 
 def _path(plane: Plane, steps: Array, values: Array) -> str:
-    """Through the values that are there; the line has gaps where one is missing."""
-    words: list[str] = []
-    pen_down = False
-    for step, value in zip(steps.tolist(), values.tolist(), strict=True):
-        if not np.isfinite(value):
-            pen_down = False
-            continue
-        # The line of no length is seen as a dot where a value stands alone.
-        words.append(f"{'L' if pen_down else 'M'}{plane.x(step):.1f} {plane.y(value):.1f}")
-        words += [] if pen_down else ["h0"]
-        pen_down = True
-    return "".join(words)
+    """Through the values that are there: a small language is not in every batch."""
+    known = np.isfinite(values)
+    points = [
+        f"{plane.x(step):.1f} {plane.y(value):.1f}"
+        for step, value in zip(steps[known].tolist(), values[known].tolist(), strict=True)
+    ]
+    # The line of no length is seen as a dot if the value is the only one.
+    return f"M{points[0]}h0L{'L'.join(points)}" if points else ""

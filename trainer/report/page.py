@@ -88,7 +88,7 @@ def _tiles(run: RunRecord) -> list[Tile]:
     tiles.append(Tile("tokens trained on", _amount(run.tokens), ""))
     if run.total_cost is not None:
         more = run.total_cost / run.tokens - 1 if run.tokens else 0.0
-        remark = f"{more:.1%} of them more, for signals" if more > 0 else "signals cost nothing"
+        remark = f"{more:.1%} above training, for signals" if more > 0 else "signals cost nothing"
         tiles.append(Tile("total cost in tokens", _amount(run.total_cost), remark))
     steps = f"{run.step:,}" if run.max_steps is None else f"{run.step:,} of {run.max_steps:,}"
     state = "finished" if run.finished else "not finished"

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from xml.etree.ElementTree import Element, SubElement, tostring
 
+import numpy as np
 from markupsafe import Markup
+from scipy.optimize import isotonic_regression
 
 WIDTH, HEIGHT = 600, 340
-_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 138, 8, 36
-_LONGEST_NAME = 15
-_LABEL_HEIGHT = 14.0
+ROOM = 138
+_LEFT, _TOP, _BOTTOM = 48, 8, 36
+_LABEL_HEIGHT, _LETTER_WIDTH = 14.0, 6.6
 
 
 class Label(NamedTuple):
@@ -38,14 +40,22 @@ class Plane:
         title: What the chart shows, for those who do not see it.
         steps: First and last step.
         values: Least and largest value; what lies outside is cut off.
+        room: Width left for labels.
     """
 
-    def __init__(self, title: str, steps: tuple[float, float], values: tuple[float, float]) -> None:
+    def __init__(
+        self,
+        title: str,
+        steps: tuple[float, float],
+        values: tuple[float, float],
+        room: int = ROOM,
+    ) -> None:
         self._steps, self._values = _widened(*steps), _widened(*values)
         self._root = Element(
             "svg", {"viewBox": f"0 0 {WIDTH} {HEIGHT}", "role": "img", "aria-label": title}
         )
-        self._width, self._height = WIDTH - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM
+        self._letters = int((room - 17) / _LETTER_WIDTH)
+        self._width, self._height = WIDTH - _LEFT - room, HEIGHT - _TOP - _BOTTOM
         self._axes()
         # A picture in the picture cuts off what leaves it.
         self.area = SubElement(
@@ -100,7 +110,8 @@ class Plane:
             dot = {"cx": str(left + 9), "cy": f"{_TOP + y:.1f}", "r": "4"}
             SubElement(group, "circle", dot)
             text = SubElement(group, "text", {"x": str(left + 17), "y": f"{_TOP + y + 4:.1f}"})
-            text.text = f"{shortened(label.name)} {label.text}".rstrip()
+            name = shortened(label.name, self._letters - len(label.text) - 1)
+            text.text = f"{name} {label.text}"
             SubElement(group, "title").text = label.name
 
     def markup(self) -> Markup:
@@ -108,13 +119,13 @@ class Plane:
         return Markup(tostring(self._root, encoding="unicode"))
 
 
-def shortened(name: str) -> str:
-    """A name that fits beside a chart."""
-    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "\u2026"
+def shortened(name: str, most: int) -> str:
+    """A name in so many letters, the last of which tells that there were more."""
+    return name if len(name) <= most else name[: most - 1] + "\u2026"
 
 
 def ticks(low: float, high: float) -> list[float]:
-    """Round numbers between two others, four to ten of them."""
+    """Round numbers between two others, two to six of them."""
     raw = (high - low) / 5
     power = 10.0 ** math.floor(math.log10(raw))
     size = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * 0.999)
@@ -124,19 +135,18 @@ def ticks(low: float, high: float) -> list[float]:
 
 
 def spread(wanted: Sequence[float], gap: float, limit: float) -> list[float]:
-    """Places in [0, limit], near those wanted and in their order, a gap apart if they fit."""
-    order = sorted(range(len(wanted)), key=wanted.__getitem__)
+    """Places in [0, limit], nearest to those wanted, in their order and a gap apart if they fit."""
+    if not wanted:
+        return []
+    order = np.argsort(wanted, kind="stable")
     gap = min(gap, limit / max(1, len(wanted) - 1))
-    places = [0.0] * len(wanted)
-    least = 0.0
-    for index in order:
-        places[index] = max(wanted[index], least)
-        least = places[index] + gap
-    most = limit
-    for index in reversed(order):
-        places[index] = min(places[index], most)
-        most = places[index] - gap
-    return places
+    # Less the gaps that must lie before each, the places need only not decrease.
+    before = gap * np.arange(len(wanted))
+    nearest = isotonic_regression(np.array(wanted)[order] - before).x
+    places = np.empty(len(wanted))
+    places[order] = np.clip(nearest, 0.0, limit - before[-1]) + before
+    found: list[float] = places.tolist()
+    return found
 
 
 def _widened(low: float, high: float) -> tuple[float, float]:

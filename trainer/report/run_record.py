@@ -10,7 +10,8 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-from trainer.report.curves import Curves, Scalars
+from trainer.report.curves import Curves, curves
+from trainer.report.event_files import PATTERN, Scalar, read_scalars
 from trainer.summary import FILE_NAME, load_summary
 
 CONFIGURATION = "config.yaml"
@@ -88,24 +89,22 @@ def read_run(folder: Path) -> RunRecord:
     """
     if not folder.is_dir():
         raise ValueError(f"run_dir must be the folder of a run, got {folder}, which is none")
-    scalars = Scalars(folder)
     summarised = (folder / FILE_NAME).is_file()
-    if not summarised and not scalars.any_files:
+    if not summarised and not any(folder.glob(PATTERN)):
         raise ValueError(
             f"run_dir must be the folder of a run, got {folder}, which holds neither {FILE_NAME} "
             "nor a TensorBoard file"
         )
     summary = load_summary(folder) if summarised else {}
-    curves = {group: scalars.curves(group) for group in GROUPS}
-    written = max(
-        (int(found.steps[-1]) for found in curves.values() if len(found.steps)), default=0
-    )
+    scalars = read_scalars(folder)
+    drawn = {group: curves(scalars, group) for group in GROUPS}
+    written = max((int(found.steps[-1]) for found in drawn.values() if len(found.steps)), default=0)
     step = max(written, summary.get("step", 0))
     went_on = written > summary.get("step", 0)
     configuration, settings = _configuration(folder)
-    domains = _domains(summary.get("domains", {}), curves, went_on=went_on)
+    domains = _domains(summary.get("domains", {}), drawn, went_on=went_on)
     tested = _test_losses(folder)
-    totals = curves["tokens"].last()
+    totals = drawn["tokens"].last()
     cost = max(summary.get("total_cost_tokens", 0.0), totals.get("total_cost", 0.0))
     return RunRecord(
         name=folder.resolve().name,
@@ -117,31 +116,40 @@ def read_run(folder: Path) -> RunRecord:
         total_cost=cost or None,
         skipped_steps=summary.get("skipped_steps", 0),
         domains={name: {**row, **tested.get(name, {})} for name, row in domains.items()},
-        curves=curves,
+        curves=drawn,
         constraints=summary.get("constraints", ()),
-        signals=_signals(summary.get("signals", {}), curves),
+        signals=_signals(summary.get("signals", {}), drawn),
         matrices=summary.get("matrices", {}),
         configuration=configuration,
         environment=summary.get("environment", {}),
-        span=scalars.span,
+        span=_span(scalars),
     )
 
 
 def _domains(
-    summarised: Mapping[str, Row], curves: Mapping[str, Curves], *, went_on: bool
+    summarised: Mapping[str, Row], drawn: Mapping[str, Curves], *, went_on: bool
 ) -> dict[str, Row]:
-    drawn: dict[str, dict[str, float | None]] = {}
+    written: dict[str, dict[str, float | None]] = {}
     for column, group in _COLUMNS.items():
-        for name, value in curves[group].last().items():
-            drawn.setdefault(name, {})[column] = value
-    weights = curves["mixture/weight"].complete()
+        for name, value in drawn[group].last().items():
+            written.setdefault(name, {})[column] = value
+    weights = drawn["mixture/weight"].complete()
     if len(weights.steps):
         for name, value in zip(weights.names, weights.values.mean(axis=0), strict=True):
-            drawn[name]["mean_weight"] = float(value)
-    names = summarised or drawn
+            written[name]["mean_weight"] = float(value)
+    names = summarised or written
     if went_on:
-        return {name: {**summarised.get(name, {}), **drawn.get(name, {})} for name in names}
-    return {name: {**drawn.get(name, {}), **summarised.get(name, {})} for name in names}
+        return {name: {**summarised.get(name, {}), **written.get(name, {})} for name in names}
+    return {name: {**written.get(name, {}), **summarised.get(name, {})} for name in names}
+
+
+def _span(scalars: Mapping[str, Sequence[Scalar]]) -> tuple[float, float] | None:
+    if not scalars:
+        return None
+    return (
+        min(found[0].time for found in scalars.values()),
+        max(found[-1].time for found in scalars.values()),
+    )
 
 
 def _test_losses(folder: Path) -> dict[str, dict[str, float | None]]:
@@ -154,21 +162,21 @@ def _test_losses(folder: Path) -> dict[str, dict[str, float | None]]:
 
 
 def _signals(
-    summarised: Mapping[str, Row], curves: Mapping[str, Curves]
+    summarised: Mapping[str, Row], drawn: Mapping[str, Curves]
 ) -> dict[str, dict[str, float | None]]:
-    tokens, each = (curves[f"signals/{unit}"].last() for unit in ("tokens", "milliseconds"))
-    drawn = {
+    tokens, each = (drawn[f"signals/{unit}"].last() for unit in ("tokens", "milliseconds"))
+    found = {
         name: {"tokens": value, "milliseconds": each.get(name), "measurements": None}
         for name, value in tokens.items()
     }
     for name, row in summarised.items():
         number, seconds = row["measurements"], row["seconds"]
-        drawn[name] = {
+        found[name] = {
             "tokens": row["tokens"],
             "milliseconds": 1e3 * (seconds or 0.0) / max(1.0, number or 0.0),
             "measurements": number,
         }
-    return drawn
+    return found
 
 
 def _configuration(folder: Path) -> tuple[str, Mapping[str, Any]]:
