@@ -23,7 +23,7 @@ from trainer.compare.standings import standings
 from trainer.compare.table import render
 from trainer.compare.tasks import Tasks, make_policy
 
-TABLE, POLICIES, RUNS, PLOT = "table.md", "policies.csv", "runs.csv", "compare.png"
+TABLE, POLICIES, RUNS, PLOT = "table.md", "table.csv", "runs.csv", "compare.png"
 # Of the rehearsals and the pilot: all seeds of a policy train for the same number of steps.
 _PLANNING_SEED = 0
 
@@ -103,13 +103,17 @@ def plan_runs(
     """The runs by policy and seed, seed by seed, so that pairs are complete early.
 
     Raises:
-        ValueError: The budget is too small for a policy, or a signal cannot be measured.
+        ValueError: The budget is too small for a policy, a policy does not fit the corpus, or a
+            signal cannot be measured.
     """
     wanted = sorted({signal for policy in policies.values() for signal in policy.signals})
     found = _prices(comparison, wanted, launcher, out) if wanted else {}
     steps = {}
     for name, policy in policies.items():
-        planned = plan(policy, lambda length: tasks.of(length, _PLANNING_SEED), found, budget)
+        try:
+            planned = plan(policy, lambda length: tasks.of(length, _PLANNING_SEED), found, budget)
+        except ValueError as error:
+            raise ValueError(f"policies.{name}: {error}") from error
         steps[name] = planned.steps
         part = planned.cost / budget
         print(f"{name}: {planned.steps:,} steps, {part:.1%} of the budget", flush=True)

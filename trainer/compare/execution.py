@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -73,7 +73,7 @@ class Done(NamedTuple):
     seconds: float
 
 
-def run_all(works: Sequence[Work], launcher: Launcher) -> Iterator[Done]:
+def run_all(works: Sequence[Work], launcher: Launcher) -> Generator[Done, None, None]:
     """Run commands and yield each as it is through; one that fails stops no other.
 
     Whatever ends the iteration, Ctrl-C included, ends all commands that are still running.

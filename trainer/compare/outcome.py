@@ -14,6 +14,8 @@ from policies import Array
 from trainer.compare.stopwatch import seconds_per_step
 from trainer.summary import load_summary
 
+_VALIDATION = "validation_bits_per_byte"
+
 
 class Curve(NamedTuple):
     """The mean validation loss over the run, shapes (m,).
@@ -86,7 +88,7 @@ def read_outcome(policy: str, seed: int, folder: Path) -> Outcome:
     names = tuple(domains)
     tested = folder / "test.json"
     test = json.loads(tested.read_text(encoding="utf-8"))["domains"] if tested.is_file() else None
-    total_cost = float(summary["total_cost_tokens"])
+    total_cost, final = float(summary["total_cost_tokens"]), _column(domains, _VALIDATION)
     return Outcome(
         policy=policy,
         seed=seed,
@@ -96,10 +98,10 @@ def read_outcome(policy: str, seed: int, folder: Path) -> Outcome:
         epochs=_column(domains, "epochs"),
         mean_weights=_column(domains, "mean_weight"),
         total_cost=total_cost,
-        bits_per_byte=_column(domains, "validation_bits_per_byte"),
+        bits_per_byte=final,
         test_bits_per_byte=None if test is None else _column(test, "bits_per_byte"),
         seconds_per_step=seconds_per_step(folder),
-        curve=_curve(folder, names, summary["step"], total_cost),
+        curve=_curve(folder, names, summary["step"], total_cost, float(final.mean())),
     )
 
 
@@ -108,10 +110,13 @@ def _column(domains: dict[str, dict[str, Any]], key: str) -> Array:
     return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
 
 
-def _curve(folder: Path, names: tuple[str, ...], steps: int, total_cost: float) -> Curve:
+def _curve(
+    folder: Path, names: tuple[str, ...], steps: int, total_cost: float, final: float
+) -> Curve:
     """The validation curve from the event files; what it had cost is linear between charted steps.
 
-    A validation in which some domain's loss was not finite is left out.
+    Event files have few digits; for the end of the run the summary's are taken. A validation in
+    which some domain's loss was not finite is left out.
     """
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -128,7 +133,10 @@ def _curve(folder: Path, names: tuple[str, ...], steps: int, total_cost: float) 
         charted |= {event.step: event.value for event in events.Scalars("tokens/total_cost")}
     charted[steps] = total_cost
     known = sorted(charted)
+    losses = {step: float(np.mean([line[step] for line in lines])) for step in validated}
+    if steps in losses:
+        losses[steps] = final
     return Curve(
         cost=np.interp(validated, known, [charted[step] for step in known]),
-        loss=np.array([np.mean([line[step] for line in lines]) for step in validated]),
+        loss=np.array([losses[step] for step in validated]),
     )

@@ -51,7 +51,7 @@ def plan(
         budget: Tokens.
 
     Raises:
-        ValueError: The budget does not pay for one step.
+        ValueError: The budget does not pay for one step, or the policy does not fit the task.
     """
     most = int(budget // task_of(1).tokens_per_step)
     found, beyond = Plan(0, 0.0), most + 1
@@ -68,7 +68,7 @@ def plan(
         guess = min(max(guess, found.steps + 1), beyond - 1)
     if not found.steps:
         raise ValueError(
-            f"budget_tokens must pay for at least one step with the signals of {policy}, "
+            "budget_tokens must pay for at least one step and the signals asked for in it, "
             f"got {budget:,.0f}"
         )
     return found
@@ -81,8 +81,14 @@ def total_cost(policy: Policy, task: Task, prices: Mapping[Signal, float]) -> fl
 
 
 def measurements(policy: Policy, task: Task) -> Counter[Signal]:
-    """How often a policy asks for each signal in a run, rehearsed on made-up losses."""
+    """How often a policy asks for each signal in a run, rehearsed on made-up losses.
+
+    Raises:
+        ValueError: The policy does not fit the task.
+    """
     asked: Counter[Signal] = Counter()
+    # A policy that asks for nothing must fit the task all the same.
+    state = policy.init(task)
     if not policy.signals:
         return asked
     task = _with_made_up_sequences(task)

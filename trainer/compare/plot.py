@@ -28,28 +28,29 @@ def draw(standings: Sequence[Standing], baseline: str, path: Path) -> None:
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FormatStrFormatter
 
     figure = Figure(figsize=(15, 1.5 + max(3.0, 0.4 * len(standings))), layout="constrained")
     FigureCanvasAgg(figure)
     curves, means, worsts = figure.subplots(1, 3, width_ratios=(1.2, 1, 1))
     colours = matplotlib.colormaps["tab20"](range(len(standings)))
     for standing, colour in zip(standings, colours, strict=True):
-        for number, run in enumerate(standing.runs):
-            label = standing.name if number == 0 else None
+        for run in standing.runs:
+            label = standing.name if run is standing.runs[0] else None
             width = 2.0 if standing.name == baseline else 1.0
             curves.plot(*run.curve, color=colour, linewidth=width, label=label)
     curves.set(xlabel="total cost, tokens", ylabel="bits per byte, mean over domains", yscale="log")
+    for axis in (curves.yaxis.set_major_formatter, curves.yaxis.set_minor_formatter):
+        axis(FormatStrFormatter("%g"))
     curves.set_title("validation, a line per seed", fontsize="medium")
     if any(standing.runs for standing in standings):
         curves.legend(fontsize="small")
     others = [standing for standing in standings if standing.name != baseline]
     base = next(standing for standing in standings if standing.name == baseline)
-    for axes, title, pair, number in (
-        (means, "mean", lambda one: one.mean_difference, lambda run: run.mean),
-        (worsts, "worst domain", lambda one: one.worst_difference, lambda run: run.worst),
-    ):
-        _differences(axes, others, base, pair, number)
-        axes.set_title(f"{title}, difference to {baseline}", fontsize="medium")
+    _differences(means, others, base, lambda one: one.mean_difference, lambda run: run.mean)
+    means.set_title(f"mean, difference to {baseline}", fontsize="medium")
+    _differences(worsts, others, base, lambda one: one.worst_difference, lambda run: run.worst)
+    worsts.set_title(f"worst domain, difference to {baseline}", fontsize="medium")
     figure.savefig(path, dpi=120)
 
 

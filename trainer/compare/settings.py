@@ -87,7 +87,15 @@ def read_comparison(words: list[str]) -> tuple[Comparison, Path]:
     )
     parser.add_argument("--config", action="config", help="the YAML file of the comparison")
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs and the table")
-    parser.add_class_arguments(Comparison, as_group=False, sub_configs=True)
+    # On its own, for only a single argument may be a file.
+    parser.add_argument(
+        "--run",
+        type=dict[str, Any],
+        sub_configs=True,
+        required=True,
+        help="what the runs have in common, as glotmix fit takes it, or the path of it",
+    )
+    parser.add_class_arguments(Comparison, as_group=False, skip={"run"})
     found = parser.parse_args(words)
     settings = found.as_dict()
     out = Path(settings.pop("out")).resolve()

@@ -118,16 +118,17 @@ def _standing(
         failed=failed,
         mean_difference=difference(lambda run: run.mean),
         worst_difference=difference(lambda run: run.worst),
-        domain_differences=tuple(
-            difference(lambda run, domain=domain: float(run.bits_per_byte[domain]))
-            for domain in domains
-        ),
+        domain_differences=tuple(difference(_loss_of(domain)) for domain in domains),
         test_mean_difference=difference(mean_on_test) if tested else None,
         test_worst_difference=difference(worst_on_test) if tested else None,
         cost_to_reach=mean(reached),
         reached=len(reached),
         time_ratio=median(ratios) if ratios else math.nan,
     )
+
+
+def _loss_of(domain: int) -> Number:
+    return lambda run: float(run.bits_per_byte[domain])
 
 
 def mean_on_test(run: Outcome) -> float:

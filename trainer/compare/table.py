@@ -44,21 +44,25 @@ def render(standings: Sequence[Standing], baseline: str, budget: float) -> str:
 def legend(standings: Sequence[Standing], baseline: str, budget: float) -> str:
     """How the table is to be read."""
     others = len(standings) - 1
-    text = f"""Bits per byte on the validation split after the last step, means over seeds.
-±: half a 95 % interval of the difference to {baseline} on the same seeds (Student's t).
-{NOT_CLEAR}: that interval includes zero, or there is none with one seed: nothing is claimed.
-Of {others} such intervals about {0.05 * others:.1g} leave zero out by mere chance.
-cost: training tokens plus what signals cost, over the budget of {budget:,.0f} tokens."""
+    lines = [
+        "Bits per byte on the validation split after the last step, means over seeds.",
+        f"±: half a 95 % interval of the difference to {baseline} on the same seeds (Student's t).",
+        f"{NOT_CLEAR}: that interval includes zero, or there is none with one seed: nothing is "
+        "claimed.",
+        f"cost: training tokens plus what signals cost, over the budget of {budget:,.0f} tokens.",
+        f"to its loss: part of the budget until {baseline}'s final mean loss, over the seeds that "
+        "came to it.",
+        f"time: seconds per step over {baseline}'s, median over seeds, as run here.",
+    ]
+    if others > 1:
+        lines[3:3] = [f"By chance alone {0.05 * others:.2g} of {others} intervals leave zero out."]
     if any(standing.off_budget(budget) for standing in standings):
-        text += (
-            f"\n{OFF_BUDGET}: a run's cost is more than {TOLERANCE:.0%} from the budget: not a "
+        lines.append(
+            f"{OFF_BUDGET}: a run's cost is more than {TOLERANCE:.0%} from the budget: no "
             "comparison at equal cost."
         )
-    return text + (
-        f"\nto its loss: part of the budget until {baseline}'s final mean loss, over the seeds "
-        f"that came to it.\ntime: seconds per step over {baseline}'s, median over seeds, as run "
-        "here."
-    )
+    # Two spaces at the end of a line break it in Markdown.
+    return "  \n".join(lines)
 
 
 def _policies(standings: Sequence[Standing], baseline: str, budget: float) -> list[list[str]]:

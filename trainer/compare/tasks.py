@@ -29,7 +29,8 @@ class Tasks:
         parser.add_class_arguments(CorpusDataModule, "data")
         parser.add_subclass_arguments(Policy, "prior", required=False)
         parser.add_argument("--target", type=dict[str, float] | None, default=None)
-        parts = {key: run[key] for key in ("data", "prior", "target") if key in run}
+        known = ("data", "prior", "target")
+        parts: Document = {key: value for key, value in run.items() if key in known}
         made = _made(parser, parts, "run")
         self._data: CorpusDataModule = made.data
         self._prior: Policy = made.get("prior") or UniMax()
@@ -59,7 +60,6 @@ def make_policy(name: str, document: Document) -> Policy:
     Raises:
         ValueError: They describe none.
     """
-    load_policies()
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(Policy, "policy", required=True)
     policy: Policy = _made(parser, {"policy": document}, f"policies.{name}").policy
@@ -67,6 +67,7 @@ def make_policy(name: str, document: Document) -> Policy:
 
 
 def _made(parser: jsonargparse.ArgumentParser, parts: Document, what: str) -> Any:
+    load_policies()  # Class names without a path are those of classes that are loaded.
     try:
         return parser.instantiate(parser.parse_object(parts))
     except (ArgumentError, ValueError, TypeError) as error:

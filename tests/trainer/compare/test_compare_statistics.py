@@ -26,7 +26,7 @@ def test_a_paired_difference_by_hand() -> None:
 
 def test_what_all_seeds_have_in_common_does_not_widen_the_interval() -> None:
     seeds = np.array([0.0, 10.0, -20.0, 5.0])
-    found = paired((seeds + [0.9, 1.1, 1.0, 1.0]).tolist(), seeds.tolist())
+    found = paired(np.add(seeds, [0.9, 1.1, 1.0, 1.0]).tolist(), seeds.tolist())
     assert found.difference == pytest.approx(1.0)
     assert found.half < 0.2
     assert found.wins == 0
