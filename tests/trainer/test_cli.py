@@ -24,6 +24,9 @@ def test_help_lists_every_command() -> None:
         "stories",
         "simulate",
         "show",
+        "compare",
+        "report",
+        "export",
     ):
         assert f"\n  {command}" in result.stdout
     assert result.returncode == 0

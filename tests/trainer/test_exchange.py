@@ -1,9 +1,11 @@
-import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from policies import Signal
+from policies.synthetic import make_signals, make_task
 from trainer.exchange import (
     PendingFeedback,
     StepRecord,
@@ -69,15 +71,25 @@ def test_a_fingerprint_sees_the_last_bit() -> None:
     assert float(np.float32(fingerprint(weights))) == fingerprint(weights)
 
 
-def test_feedback_survives_a_checkpoint_to_the_bit() -> None:
+def test_feedback_survives_a_checkpoint_to_the_bit(tmp_path: Path) -> None:
     losses = torch.tensor([0.1, float("nan"), float("inf"), 1e-30, 3.0, 4.0, 5.0, 1 / 3])
-    feedback = PendingFeedback(RECORD, [(losses, losses)], num_ranks=1).feedback()
-    document = feedback_document(feedback)
-    again = feedback_from_document(json.loads(json.dumps(document)))
+    signals = make_signals(make_task(3), 0)
+    feedback = PendingFeedback(RECORD, [(losses, losses)], 1, signals).feedback()
+    # As Lightning loads a checkpoint: nothing but plain values and tensors.
+    torch.save(feedback_document(feedback), tmp_path / "document")
+    document = torch.load(tmp_path / "document", weights_only=True)
+    again = feedback_from_document(document)
     assert again.step == feedback.step
     assert again.learning_rate == feedback.learning_rate == 0.25
-    for name in document:
-        if name not in ("step", "learning_rate"):
-            ours, theirs = getattr(again, name), getattr(feedback, name)
-            assert ours.dtype == theirs.dtype
-            assert ours.tobytes() == theirs.tobytes()
+    arrays = [
+        (getattr(again, name), getattr(feedback, name))
+        for name in document
+        if name not in ("step", "learning_rate", "signals")
+    ]
+    assert set(again.signals) == set(Signal)
+    for signal, answer in again.signals.items():
+        assert type(answer) is type(signals[signal])
+        arrays += zip(answer, signals[signal], strict=True)
+    for ours, theirs in arrays:
+        assert ours.dtype == theirs.dtype
+        assert ours.tobytes() == theirs.tobytes()

@@ -11,7 +11,7 @@ from trainer.tracking import DomainTotals
 def feedback(losses: list[float], domains: list[int], weights: list[float]):
     counts = np.bincount(domains, minlength=3)
     record = StepRecord(0, np.array(weights), counts, counts / 10, np.array(domains), 8, 1e-3)
-    return make_feedback(record, np.array(losses), np.full(len(losses), 10.0))
+    return make_feedback(record, np.array(losses), np.full(len(losses), 10.0), {})
 
 
 def test_totals_add_up() -> None:

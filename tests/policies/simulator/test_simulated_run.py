@@ -13,7 +13,8 @@ from policies.simulator.run import SKETCH_SIZE, Simulation
 from policies.simulator.scenario import Scenario
 from policies.simulator.scenarios import SCENARIOS, load_scenario
 
-ALL = frozenset(Signal)
+# A law has no text to be learnt by heart.
+ALL = frozenset(Signal) - {Signal.MEMORISATION_GAP}
 
 
 def noiseless(scenario: Scenario) -> Scenario:
@@ -202,3 +203,10 @@ def test_thousands_of_languages() -> None:
 def test_an_unknown_scenario_is_refused() -> None:
     with pytest.raises(ValueError, match=r"scenario must be one of english_rich, .* got 'x'"):
         load_scenario("x")
+
+
+def test_what_a_law_does_not_have_is_refused() -> None:
+    scenario = load_scenario("english_rich")
+    even = np.full(scenario.num_domains, 1 / scenario.num_domains)
+    with pytest.raises(ValueError, match="the simulator cannot measure memorisation_gap"):
+        Simulation(scenario).step(even, [Signal.MEMORISATION_GAP])
