@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_runs import configuration, finish, kill_when, read_record, run_here, start
+from small_runs import configuration, kill_when, read_record, run_here, start
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from trainer.summary import load_summary
@@ -29,6 +29,13 @@ def constrained(corpus: Path, run_dir: Path, **changes: Any) -> dict[str, Any]:
     return configuration(corpus, run_dir, **settings)
 
 
+def run_quietly(config: dict[str, Any], *words: str) -> Path:
+    """Run without a word of a cap that is near."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return run_here(config, *words)
+
+
 def scalars(run_dir: Path, tag: str) -> list[float]:
     events = EventAccumulator(str(run_dir), size_guidance={"scalars": 0})
     events.Reload()
@@ -38,9 +45,7 @@ def scalars(run_dir: Path, tag: str) -> list[float]:
 @pytest.fixture(scope="module")
 def run_dir(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("constrained") / "run"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        return run_here(constrained(corpus, folder, trainer__log_every_n_steps=1))
+    return run_quietly(constrained(corpus, folder, trainer__log_every_n_steps=1))
 
 
 def test_the_mixture_keeps_the_constraints(run_dir: Path) -> None:
@@ -145,9 +150,9 @@ def test_a_killed_constrained_run_resumes_to_the_bit(corpus: Path, tmp_path: Pat
             corpus, tmp_path / name, trainer__callbacks=[recorder], trainer__max_steps=24
         )
 
-    finish(start(config_of("whole")))
+    run_quietly(config_of("whole"))
     kill_when(start(config_of("killed")), tmp_path / "killed-record" / "rank0.jsonl", 13)
-    finish(start(config_of("killed"), "--ckpt_path", "last"))
+    run_quietly(config_of("killed"), "--ckpt_path", "last")
     assert read_record(tmp_path / "killed-record") == read_record(tmp_path / "whole-record")
     ours, theirs = (
         json.loads((tmp_path / name / "summary.json").read_text()) for name in ("whole", "killed")

@@ -2,7 +2,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_runs import configuration, finish, start
+from small_runs import configuration, finish, run_here, start
 
 from trainer.network import build_network
 from trainer.sharding import decoder_layers
@@ -30,6 +30,10 @@ def test_the_layers_are_found(architecture: str, config: dict) -> None:
     assert len({type(layer) for layer in layers}) == 1
 
 
+def run_elsewhere(config: dict[str, Any], *words: str) -> None:
+    finish(start(config, *words))
+
+
 @pytest.mark.slow
 @pytest.mark.dist
 def test_a_sharded_run_learns_what_a_single_one_does(corpus: Path, tmp_path: Path) -> None:
@@ -50,9 +54,10 @@ def test_a_sharded_run_learns_what_a_single_one_does(corpus: Path, tmp_path: Pat
             trainer__val_check_interval=5,
             **change,
         )
-        finish(start(config))
+        train = run_here if name == "alone" else run_elsewhere
+        train(config)
         config["trainer"]["max_steps"] = 20
-        finish(start(config, "--ckpt_path", "last"))
+        train(config, "--ckpt_path", "last")
     ours = load_summary(tmp_path / "sharded")
     theirs = load_summary(tmp_path / "alone")
     assert ours["step"] == theirs["step"] == 20
