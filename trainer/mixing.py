@@ -69,6 +69,7 @@ class MixingCallback(Callback):
         self.names: tuple[str, ...] = ()
         self.invalid_decisions = 0
         self._state: State = None
+        self._planned = False
         self._pending: PendingFeedback | Feedback | None = None
         self._parts: list[Any] = []
         self._learning_rate = 0.0
@@ -86,10 +87,14 @@ class MixingCallback(Callback):
             return
         data = cast(CorpusDataModule, trainer.datamodule)  # type: ignore[attr-defined]
         self._mixture, self._sequence_length = data.mixture, data.sequence_length
-        self.plan(data, trainer.max_steps)
+        if not self._planned:
+            self.plan(data, trainer.max_steps)
+        self._planned = False  # The next run is another one.
 
     def plan(self, data: CorpusDataModule, total_steps: int) -> None:
         """Put policy and constraints before their first step; no token is read for it.
+
+        What is planned before Lightning opens the corpus is not planned again by ``setup``.
 
         Args:
             data: The corpus and the batches.
@@ -105,6 +110,7 @@ class MixingCallback(Callback):
         check_weights(self.policy.decide(self._state, 0).weights, self.names, self._described)
         stray = data.stray_sequences(total_steps)
         self.account = self._demands.account(task, stray, data.sequence_length)
+        self._planned = True
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         data = cast(CorpusDataModule, trainer.datamodule)  # type: ignore[attr-defined]

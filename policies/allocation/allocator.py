@@ -213,16 +213,14 @@ class Allocator:
     ) -> Allocation | None:
         """The best mixture within limits; None if there is none or the solvers fail."""
         answer = best_feasible(goal, proposal, self._set, limits, previous)
-        ceiling = limits.ceiling
-        if answer is None or not fit(limits.lower, ceiling):
+        if answer is None:
             return None
-        level = np.maximum(answer.weights, FAINTEST)
-        weights = nearest_within(level, limits.lower, ceiling, 1.0, "kl")
-        if not self._membership.keeps(weights, limits, previous, FEASIBLE):
+        found = self._projection.accept(answer, limits, limits.ceiling, previous)
+        if found is None:
             return None
-        costs = binding(self._set, limits, ceiling, answer.duals)
-        weights = weights / float(weights.sum())
-        return Allocation(weights, costs, how=answer.solver, unit=goal.unit)
+        costs = binding(self._set, limits, found.ceiling, found.duals)
+        weights = found.weights / float(found.weights.sum())
+        return Allocation(weights, costs, how=found.how, unit=goal.unit)
 
     def _relaxed(self, slack: Mapping[str, Array]) -> tuple[str, ...]:
         """The constraints behind the inequalities that have slack."""

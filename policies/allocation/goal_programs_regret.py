@@ -8,8 +8,7 @@ import numpy as np
 
 from policies import programs
 from policies.allocation.feasible_set import FeasibleSet, Limits
-from policies.allocation.goal_programs_set import FeasibleMixture
-from policies.allocation.program import Answer, NearestProgram
+from policies.allocation.program import Answer, FeasibleMixture, NearestProgram
 from policies.goals import WorstRegret
 from policies.minimax.game import Game, in_units
 from policies.signals import Array

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from policies import programs
 from policies.allocation.feasible_set import FeasibleSet, Limits
-from policies.allocation.goal_programs_set import FeasibleMixture
-from policies.allocation.program import Answer, NearestProgram
+from policies.allocation.program import Answer, FeasibleMixture, NearestProgram
 from policies.goals import SmoothGoal
 from policies.signals import Array
 

@@ -33,12 +33,50 @@ class Answer(NamedTuple):
     solver: str
 
 
-class Parts(NamedTuple):
+class _Parts(NamedTuple):
     """Variables, parameters and constraints over p and m, with room for slack."""
 
     mixture: Any
     parameters: dict[str, Any]
     constraints: dict[str, Any]
+
+
+class FeasibleMixture:
+    """A mixture that keeps all constraints, as a variable of a program.
+
+    Attributes:
+        variable: Of cvxpy, shape (k,).
+        constraints: Of cvxpy; a program over the variable must hold them all.
+    """
+
+    def __init__(self, feasible: FeasibleSet) -> None:
+        self._feasible = feasible
+        self._parts = _parts(feasible, {})
+        self.variable: Any = self._parts.mixture
+        self.constraints: list[Any] = list(self._parts.constraints.values())
+
+    def fill(self, limits: Limits, previous: Array | None) -> None:
+        """Say what the constraints are in a step.
+
+        Args:
+            limits: Those of the step.
+            previous: The mixture of the step before, shape (k,); None before the first step.
+        """
+        _fill(self._parts, self._feasible, limits, limits.ceiling, previous)
+
+    def answer(self, problem: Any, scale: float = 1.0) -> Answer:
+        """The mixture that a solved program found, and its duals.
+
+        Args:
+            problem: The program; it minimises.
+            scale: How many times the value its objective is; the duals are those of the value.
+        """
+        duals = {
+            name: np.atleast_1d(np.asarray(constraint.dual_value, dtype=np.float64)) / scale
+            for name, constraint in self._parts.constraints.items()
+            if not name.startswith("sum")
+        }
+        return Answer(self.variable.value, duals, str(problem.solver_stats.solver_name))
 
 
 class NearestProgram:
@@ -49,31 +87,22 @@ class NearestProgram:
 
     def __init__(self, feasible: FeasibleSet, objective: Objective) -> None:
         cp = programs.load_cvxpy()
-        self._feasible = feasible
         self._objective = objective
-        self._parts = feasible_parts(feasible, {})
-        mixture = self._parts.mixture
+        self._mixture = FeasibleMixture(feasible)
+        mixture = self._mixture.variable
         self._pull = cp.Parameter(mixture.size)
         if objective == "kl":
             distance = programs.relative_entropy(mixture, self._pull)
         else:
             distance = cp.sum_squares(mixture - self._pull)
-        self._problem = cp.Problem(cp.Minimize(distance), list(self._parts.constraints.values()))
+        self._problem = cp.Problem(cp.Minimize(distance), self._mixture.constraints)
 
     def solve(self, proposal: Array, limits: Limits, previous: Array | None) -> Answer | None:
         """The nearest mixture, or None if there is none or the solvers fail."""
-        fill_in(self._parts, self._feasible, limits, limits.ceiling, previous)
+        self._mixture.fill(limits, previous)
         kl = self._objective == "kl"
         self._pull.value = np.log(np.maximum(proposal, FAINTEST)) if kl else proposal
-        if not programs.solve(self._problem):
-            return None
-        duals = {
-            name: np.atleast_1d(np.asarray(constraint.dual_value, dtype=np.float64))
-            for name, constraint in self._parts.constraints.items()
-            if not name.startswith("sum")
-        }
-        solver = str(self._problem.solver_stats.solver_name)
-        return Answer(self._parts.mixture.value, duals, solver)
+        return self._mixture.answer(self._problem) if programs.solve(self._problem) else None
 
 
 class SlackProgram:
@@ -89,7 +118,7 @@ class SlackProgram:
         self._feasible = feasible
         self._kinds = _slack_kinds(feasible)
         self._slacks = {name: cp.Variable(len(of), nonneg=True) for name, of in self._kinds.items()}
-        self._parts = feasible_parts(feasible, self._slacks)
+        self._parts = _parts(feasible, self._slacks)
         self._weights = {
             name: cp.Parameter(len(of), nonneg=True) for name, of in self._kinds.items()
         }
@@ -105,7 +134,7 @@ class SlackProgram:
 
     def solve(self, limits: Limits, previous: Array | None) -> dict[str, Array] | None:
         """The least slack of every inequality by its name, or None if the solvers fail."""
-        fill_in(self._parts, self._feasible, limits, limits.upper, previous)
+        _fill(self._parts, self._feasible, limits, limits.upper, previous)
         for name, kinds in self._kinds.items():
             self._allowed[name].value = np.where(kinds >= 0, NO_DIVERGENCE, 0.0)
         present = np.unique(np.concatenate(list(self._kinds.values())))
@@ -153,7 +182,7 @@ def _slack_kinds(feasible: FeasibleSet) -> dict[str, Array]:
     return {name: kind for name, kind in kinds.items() if len(kind)}
 
 
-def feasible_parts(feasible: FeasibleSet, slack: dict[str, Any]) -> Parts:
+def _parts(feasible: FeasibleSet, slack: dict[str, Any]) -> _Parts:
     """The feasible set over p and, where the whole run matters, over m."""
     cp = programs.load_cvxpy()
     size, capped = feasible.task.num_domains, feasible.capped
@@ -195,11 +224,11 @@ def feasible_parts(feasible: FeasibleSet, slack: dict[str, Any]) -> Parts:
         given["log previous"], given["divergence"] = cp.Parameter(size), cp.Parameter()
         moved = programs.relative_entropy(mixture, given["log previous"])
         held["divergence"] = moved <= given["divergence"] + slack.get("divergence", 0)
-    return Parts(mixture, given, held)
+    return _Parts(mixture, given, held)
 
 
-def fill_in(
-    parts: Parts, feasible: FeasibleSet, limits: Limits, upper: Array, previous: Array | None
+def _fill(
+    parts: _Parts, feasible: FeasibleSet, limits: Limits, upper: Array, previous: Array | None
 ) -> None:
     """Give every parameter its value; ``upper`` is that of p."""
     last = limits.lower if previous is None else previous

@@ -14,7 +14,7 @@ from policies.allocation.feasible_set import FeasibleSet, Limits
 from policies.allocation.filling import FAINTEST, Objective, nearest_within
 from policies.allocation.later import Cut
 from policies.allocation.membership import EXACT, Membership
-from policies.allocation.program import NearestProgram
+from policies.allocation.program import Answer, NearestProgram
 from policies.allocation.reach import nearest_in_reach
 from policies.signals import Array
 
@@ -161,8 +161,12 @@ class Projection:
         self, proposal: Array, limits: Limits, ceiling: Array, previous: Array | None
     ) -> Nearest | None:
         answer = self._program.solve(proposal, limits, previous)
-        if answer is None:
-            return None
+        return None if answer is None else self.accept(answer, limits, ceiling, previous)
+
+    def accept(
+        self, answer: Answer, limits: Limits, ceiling: Array, previous: Array | None
+    ) -> Nearest | None:
+        """A program's answer within its bounds exactly; None if it breaks anything else."""
         level = np.maximum(answer.weights, FAINTEST)
         try:
             weights = nearest_within(level, limits.lower, ceiling, 1.0, "kl")
