@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from policies import Array
 from policies.simplex import check_weights
+from trainer.event_files import read_scalars
 
 _KEYS = {"mean": "mean_weight", "last": "weight"}
 WHICH = (*_KEYS, "schedule")
@@ -64,15 +65,9 @@ def logged_stages(run_dir: Path, names: Sequence[str], total_steps: int) -> Stag
     Raises:
         ValueError: No step has a logged mixture.
     """
-    # Takes a second to import.
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    events = EventAccumulator(str(run_dir), size_guidance={"scalars": 0})
-    events.Reload()
-    known = set(events.Tags()["scalars"])
+    scalars = read_scalars(run_dir)
     series = [
-        {event.step: event.value for event in events.Scalars(tag)} if tag in known else {}
-        for tag in (f"{_TAG}/{name}" for name in names)
+        {entry.step: entry.value for entry in scalars.get(f"{_TAG}/{name}", ())} for name in names
     ]
     common = set.intersection(*map(set, series))
     steps = sorted(step for step in common if step < total_steps)

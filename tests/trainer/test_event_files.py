@@ -6,7 +6,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.tensorboard import SummaryWriter
 
-from trainer.report.event_files import PATTERN, read_scalars
+from trainer.event_files import PATTERN, read_scalars
 
 
 def write(folder: Path, name: str, steps: range, offset: float, purge: int | None = None) -> Path:

@@ -12,6 +12,7 @@ import numpy as np
 
 from policies import Array
 from trainer.compare.stopwatch import seconds_per_step
+from trainer.event_files import read_scalars
 from trainer.summary import load_summary
 
 _VALIDATION = "validation_bits_per_byte"
@@ -118,19 +119,14 @@ def _curve(
     Event files have few digits; for the end of the run the summary's are taken. A validation in
     which some domain's loss was not finite is left out.
     """
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
-    events.Reload()
-    there = set(events.Tags()["scalars"])
+    scalars = read_scalars(folder)
     tags = [f"validation/bits_per_byte/{name}" for name in names]
-    if not there.issuperset(tags):
+    if not set(scalars).issuperset(tags):
         return Curve(np.zeros(0), np.zeros(0))
-    lines = [{event.step: event.value for event in events.Scalars(tag)} for tag in tags]
+    lines = [{entry.step: entry.value for entry in scalars[tag]} for tag in tags]
     validated = sorted(set.intersection(*map(set, lines)))
     charted = {0: 0.0}
-    if "tokens/total_cost" in there:
-        charted |= {event.step: event.value for event in events.Scalars("tokens/total_cost")}
+    charted |= {entry.step: entry.value for entry in scalars.get("tokens/total_cost", ())}
     charted[steps] = total_cost
     known = sorted(charted)
     losses = {step: float(np.mean([line[step] for line in lines])) for step in validated}

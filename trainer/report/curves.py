@@ -9,7 +9,7 @@ import numpy as np
 
 from policies import Array
 from policies.feedback import ratio
-from trainer.report.event_files import Scalar
+from trainer.event_files import Scalar
 
 
 class Curves(NamedTuple):

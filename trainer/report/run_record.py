@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
+from trainer.event_files import PATTERN, Scalar, read_scalars
 from trainer.report.curves import Curves, curves
-from trainer.report.event_files import PATTERN, Scalar, read_scalars
 from trainer.summary import FILE_NAME, load_summary
 
 CONFIGURATION = "config.yaml"
