@@ -158,6 +158,9 @@ class GlotmixCLI(LightningCLI):
         if config["trainer"].get("logger") is None:
             resumed = config.get("ckpt_path") if self.subcommand == "fit" else None
             kwargs["logger"] = tensorboard(run_dir, None if resumed is None else Path(resumed))
+        if config["trainer"].get("default_root_dir") is None:
+            # Without a logger Lightning writes the configuration here, not into the run's folder.
+            kwargs["default_root_dir"] = run_dir
         # Ours first: checkpoints and charts must see the policy after its update.
         kwargs["callbacks"] = [*extra, *(config["trainer"].get("callbacks") or [])]
         return super().instantiate_trainer(**kwargs)

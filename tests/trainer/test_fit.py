@@ -205,3 +205,12 @@ def test_charts_of_what_a_run_has_not_are_left_out() -> None:
     plain, whole = (layout(signals=both, constraints=both) for both in (False, True))
     assert set(whole) - set(plain) == {"cost of signals", "constraints"}
     assert plain["mixture"]["weights"] == ["Multiline", ["mixture/weight/.*"]]
+
+
+def test_without_a_logger_the_configuration_is_kept_all_the_same(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = configuration(corpus, tmp_path / "run", trainer__logger=False, trainer__max_steps=2)
+    assert "UCB" in (run_here(config) / "config.yaml").read_text()
+    assert not (tmp_path / "config.yaml").exists()
