@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,12 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from policies import Policy, load_policies
 from policies.allocation import Aim
+from trainer.checkpoints import (
+    checkpoint_folder,
+    newest_checkpoint,
+    refuse_used_folder,
+    steps_done,
+)
 from trainer.constraining import Demands
 from trainer.dashboard import DashboardCallback
 from trainer.data import CorpusDataModule
@@ -28,7 +33,7 @@ from trainer.module import LanguageModel
 from trainer.probes.settings import SignalSettings
 from trainer.progress import MixtureProgressBar
 from trainer.results import ResultsCallback
-from trainer.summary import FILE_NAME, SummaryCallback
+from trainer.summary import SummaryCallback
 from trainer.written_constraints import read_constraints
 
 # Warnings that no user could do anything about: Lightning's own use of torch, and a resumed run
@@ -111,7 +116,7 @@ class GlotmixCLI(LightningCLI):
         parser.add_class_arguments(SignalSettings, "signals")
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.set_defaults(_CHECKPOINT_DEFAULTS)
-        parser.link_arguments("run_dir", "checkpoint.dirpath", compute_fn=_checkpoints)
+        parser.link_arguments("run_dir", "checkpoint.dirpath", compute_fn=checkpoint_folder)
         parser.link_arguments("seed_everything", "data.seed", compute_fn=_whole_seed)
         parser.link_arguments("seed_everything", "model.seed", compute_fn=_whole_seed)
 
@@ -199,60 +204,6 @@ def run() -> None:
         auto_configure_optimizers=False,
         parser_kwargs=_RAISE | dict.fromkeys(("fit", "validate", "test"), _RAISE),
     )
-
-
-def refuse_used_folder(run_dir: Path) -> None:
-    """Refuse to write a new run over an old one.
-
-    Raises:
-        ValueError: The folder holds a run.
-    """
-    if list(_checkpoint_files(run_dir)) or (run_dir / FILE_NAME).exists():
-        raise ValueError(
-            f"run_dir {run_dir} holds a run already; go on with it by --ckpt_path last, or name "
-            "another folder"
-        )
-
-
-def newest_checkpoint(run_dir: Path) -> Path:
-    """The checkpoint of a run with the most steps.
-
-    Raises:
-        ValueError: The run has none.
-    """
-    found = sorted(_checkpoint_files(run_dir))
-    if not found:
-        raise ValueError(
-            f"ckpt_path last: {_checkpoints(run_dir)} holds no checkpoint; start the run without it"
-        )
-    return found[-1][1]
-
-
-def _checkpoint_files(run_dir: Path) -> list[tuple[int, Path]]:
-    paths = _checkpoints(run_dir).glob("*.ckpt")
-    steps = [(re.search(r"step=(\d+)", path.name), path) for path in paths]
-    return [(int(match[1]), path) for match, path in steps if match]
-
-
-def steps_done(checkpoint: Path) -> int:
-    """Optimiser steps behind a checkpoint.
-
-    Raises:
-        ValueError: The file is no checkpoint.
-    """
-    # Sharded checkpoints are folders; what is not a tensor lies in one file there.
-    file = checkpoint / "meta.pt" if checkpoint.is_dir() else checkpoint
-    try:
-        content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-        return int(content["global_step"])
-    except Exception as error:
-        raise ValueError(
-            f"ckpt_path {checkpoint} is not a checkpoint of glotmix: {error}"
-        ) from error
-
-
-def _checkpoints(run_dir: Path) -> Path:
-    return Path(run_dir) / "checkpoints"
 
 
 def _whole_seed(seed: bool | int) -> int:

@@ -14,6 +14,7 @@ from typing import Any
 from unittest import mock
 
 import yaml
+from warm_processes import WarmProcess
 
 from trainer import fit
 
@@ -77,12 +78,16 @@ def run_here(config: Mapping[str, Any], *words: str, command: str = "fit") -> Pa
     return run_dir
 
 
-def start(config: Mapping[str, Any], *words: str) -> subprocess.Popen[bytes]:
+def start(
+    config: Mapping[str, Any],
+    *words: str,
+    process: type[subprocess.Popen[bytes]] | type[WarmProcess] = subprocess.Popen,
+) -> subprocess.Popen[bytes] | WarmProcess:
     """Start ``glotmix fit`` in a process group of its own."""
     run_dir = Path(config["run_dir"])
     path = write(config, run_dir.with_name(run_dir.name + "-config"))
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE)}
-    return subprocess.Popen(
+    return process(
         [sys.executable, "-m", "trainer.cli", "fit", "--config", str(path), *words],
         env=environment,
         start_new_session=True,
@@ -91,7 +96,7 @@ def start(config: Mapping[str, Any], *words: str) -> subprocess.Popen[bytes]:
     )
 
 
-def finish(process: subprocess.Popen[bytes]) -> str:
+def finish(process: subprocess.Popen[bytes] | WarmProcess) -> str:
     """Wait for a run that must succeed; returns what it printed."""
     output, _ = process.communicate(timeout=240)
     text = output.decode()
@@ -99,7 +104,7 @@ def finish(process: subprocess.Popen[bytes]) -> str:
     return text
 
 
-def kill_when(process: subprocess.Popen[bytes], record: Path, steps: int) -> None:
+def kill_when(process: subprocess.Popen[bytes] | WarmProcess, record: Path, steps: int) -> None:
     """SIGKILL a run and all its ranks once its record holds this many lines."""
     deadline = time.monotonic() + 240
     while not record.exists() or record.read_text().count("\n") < steps:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from small_runs import configuration, kill_when, read_record, run_here, start
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from warm_processes import WarmProcess
 
 from trainer.summary import load_summary
 from trainer.table import render
@@ -151,7 +152,8 @@ def test_a_killed_constrained_run_resumes_to_the_bit(corpus: Path, tmp_path: Pat
         )
 
     run_quietly(config_of("whole"))
-    kill_when(start(config_of("killed")), tmp_path / "killed-record" / "rank0.jsonl", 13)
+    running = start(config_of("killed"), process=WarmProcess)
+    kill_when(running, tmp_path / "killed-record" / "rank0.jsonl", 13)
     run_quietly(config_of("killed"), "--ckpt_path", "last")
     assert read_record(tmp_path / "killed-record") == read_record(tmp_path / "whole-record")
     ours, theirs = (

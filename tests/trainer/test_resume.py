@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from small_runs import configuration, finish, kill_when, read_record, run_here, start
+from warm_processes import WarmProcess
 
 from trainer.summary import load_summary
 
@@ -37,7 +38,8 @@ def test_a_killed_run_resumes_to_the_bit(corpus: Path, tmp_path: Path, accumulat
     changes = {"trainer__accumulate_grad_batches": accumulate}
     run_here(config_of(corpus, tmp_path, "whole", **changes))
     config = config_of(corpus, tmp_path, "killed", **changes)
-    kill_when(start(config), tmp_path / "killed-record" / "rank0.jsonl", 13 * accumulate)
+    running = start(config, process=WarmProcess)
+    kill_when(running, tmp_path / "killed-record" / "rank0.jsonl", 13 * accumulate)
     assert not (tmp_path / "killed" / "checkpoints" / "step=20.ckpt").exists()
     run_here(config, "--ckpt_path", "last")
     whole = read_record(tmp_path / "whole-record")
@@ -62,7 +64,8 @@ def test_a_run_killed_between_measuring_and_hearing_resumes_to_the_bit(
     policy = {"class_path": name, "init_args": MEASURING[name]}
     run_here(config_of(corpus, tmp_path, "whole", policy=policy))
     config = config_of(corpus, tmp_path, "killed", policy=policy)
-    kill_when(start(config), tmp_path / "killed-record" / "rank0.jsonl", 13)
+    running = start(config, process=WarmProcess)
+    kill_when(running, tmp_path / "killed-record" / "rank0.jsonl", 13)
     run_here(config, "--ckpt_path", "last")
     assert read_record(tmp_path / "killed-record") == read_record(tmp_path / "whole-record")
     assert same_weights(tmp_path / "whole", tmp_path / "killed")

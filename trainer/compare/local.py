@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from subprocess import DEVNULL, STDOUT, Popen, TimeoutExpired
 
 from trainer.compare.settings import Document
 
@@ -33,11 +33,11 @@ class LocalJobs:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
             return LocalJob(
-                subprocess.Popen(
+                Popen(
                     words,
-                    stdin=subprocess.DEVNULL,
+                    stdin=DEVNULL,
                     stdout=output,
-                    stderr=subprocess.STDOUT,
+                    stderr=STDOUT,
                     env=os.environ | self.environment(slot),
                     # A group of its own, so that ending it ends its workers and ranks too.
                     start_new_session=True,
@@ -59,7 +59,7 @@ class LocalJobs:
 class LocalJob:
     """A process and the group it leads."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: Popen[bytes]) -> None:
         self._process = process
 
     def code(self) -> int | None:
@@ -74,7 +74,7 @@ class LocalJob:
                 self._process.wait(timeout=_GRACE)
             except ProcessLookupError:
                 break
-            except subprocess.TimeoutExpired:
+            except TimeoutExpired:
                 continue
         self._process.wait()
 

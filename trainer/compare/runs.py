@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from trainer.checkpoints import newest_checkpoint, steps_done
 from trainer.compare.last_step import ValidateLastStep
 from trainer.compare.settings import Document
 from trainer.compare.stopwatch import Stopwatch
-from trainer.fit import newest_checkpoint, steps_done
 from trainer.summary import FILE_NAME, load_summary, write_json
 
 CONFIGURATION, LOG = "fit.json", "fit.log"

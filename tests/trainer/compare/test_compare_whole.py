@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 import yaml
 from small_runs import configuration
+from warm_processes import WarmProcess
 
+from trainer.checkpoints import newest_checkpoint, steps_done
+from trainer.compare import local
 from trainer.compare.comparing import run
-from trainer.fit import newest_checkpoint, steps_done
 from trainer.summary import load_summary
 
 HERE = Path(__file__).parent
@@ -25,6 +27,11 @@ AIOLI = {
     "class_path": "Aioli",
     "init_args": {"update_every": 6, "sweeps": 1, "interval_steps": 1},
 }
+
+
+@pytest.fixture(autouse=True)
+def _runs_begin_warm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "Popen", WarmProcess)
 
 
 def words(folder: Path, corpus: Path, **content: Any) -> list[str]:
