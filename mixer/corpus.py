@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from mixer.indexed import TokenShard
 from mixer.manifest import Manifest, SplitEntry
+from mixer.sampling.functions import SamplingFunction
+from mixer.sampling.scores import read_scores
+from mixer.sampling.stream import SampledStream
 from mixer.streams import DomainStream
 from mixer.tokenizers import open_tokenizer
 
@@ -62,6 +65,26 @@ class Corpus:
             for name, entry in zip(self.names, self.entries(split), strict=True)
         ]
 
+    def sampled_stream(
+        self, name: str, function: SamplingFunction, *, sequence_length: int, seed: int
+    ) -> SampledStream:
+        """A stream over a domain's training split in which documents come at a function's rates.
+
+        Raises:
+            ValueError: A shard or its scores are missing or do not match, or too little is left.
+        """
+        entry = self.entries("train")[self.names.index(name)]
+        shard = self._shard(name, entry)
+        bounds = shard.document_bounds()
+        scores = {score: read_scores(shard, score) for score in function.needs}
+        try:
+            rates = function.rates(scores, np.diff(bounds).astype(np.float64))
+        except ValueError as error:
+            raise ValueError(f"domain {name!r}: {error}") from error
+        return SampledStream(
+            name, shard.tokens, bounds, rates, sequence_length=sequence_length, seed=seed
+        )
+
     def token_bytes(self, split: str = "train") -> NDArray[np.float64]:
         """UTF-8 bytes behind each token id, shape (vocab_size,).
 
@@ -85,13 +108,16 @@ class Corpus:
         return np.full(vocab_size, size / tokens)
 
     def _tokens(self, name: str, entry: SplitEntry) -> NDArray[np.generic]:
+        return self._shard(name, entry).tokens
+
+    def _shard(self, name: str, entry: SplitEntry) -> TokenShard:
         shard = TokenShard.open(self.folder / entry.prefix)
         if len(shard.tokens) != entry.tokens:
             raise ValueError(
                 f"the shard {entry.prefix} of domain {name!r} holds {len(shard.tokens)} tokens, "
                 f"the manifest says {entry.tokens}; prepare {self.folder} again"
             )
-        return shard.tokens
+        return shard
 
 
 def _allow_open_files(needed: int) -> None:

@@ -12,9 +12,10 @@ from mixer.batch import Batch
 from mixer.permutation import Indices
 from mixer.reader import WindowReader
 from mixer.resampling import RULES, Counts, Resampling, Weights, initial_debt
+from mixer.sampling.stream import SampledStream
 from mixer.streams import DomainStream
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 
 class Composition(NamedTuple):
@@ -46,7 +47,7 @@ class Mixture:
 
     def __init__(
         self,
-        streams: Sequence[DomainStream],
+        streams: Sequence[DomainStream | SampledStream],
         *,
         batch_size: int,
         seed: int = 0,
@@ -179,6 +180,10 @@ class Mixture:
             "names": list(self.names),
             "num_sequences": self._sizes.tolist(),
             "batch_size": self.batch_size,
+            "sampling": [
+                stream.digest if isinstance(stream, SampledStream) else None
+                for stream in self.streams
+            ],
         }
 
     def check_signature(self, other: Mapping[str, Any]) -> None:

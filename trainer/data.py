@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,12 @@ from mixer.evaluation import EvaluationLoader
 from mixer.loader import MixtureLoader
 from mixer.mixture import Mixture
 from mixer.resampling import Resampling
+from mixer.sampling import SampledStream, SamplingFunction
 from mixer.streams import sequences_per_epoch
 
 # Held-out windows are the same in every run, so that runs of any seed can be compared.
 _EVALUATION_SEED = 0
+EVERY_DOMAIN = "*"
 
 
 class CorpusDataModule(LightningDataModule):
@@ -33,6 +36,8 @@ class CorpusDataModule(LightningDataModule):
         test_sequences: The same for ``glotmix test``; the whole test split if not given.
         evaluation_batch_size: Sequences per evaluation batch and rank; that of training if not
             given.
+        sampling: How often an epoch holds each document of a domain, by domain ("*" for all that
+            are not named): sampling functions over the scores beside the shards.
         resampling: How shares become whole sequences: quota (within one sequence of the asked sum
             at any time), systematic (unbiased at each step), or multinomial.
         seed: Seed of the order within domains and of the rounding of shares.
@@ -50,6 +55,7 @@ class CorpusDataModule(LightningDataModule):
         validation_sequences: int = 64,
         test_sequences: int | None = None,
         evaluation_batch_size: int | None = None,
+        sampling: dict[str, SamplingFunction] | None = None,
         resampling: Resampling = "quota",
         seed: int = 0,
     ) -> None:
@@ -68,9 +74,27 @@ class CorpusDataModule(LightningDataModule):
         self._limits = {"validation": validation_sequences, "test": test_sequences}
         self._evaluation_batch_size = evaluation_batch_size
         self._resampling: Resampling = resampling
+        self._sampled = self._sampled_streams(sampling or {})
         self.token_bytes: NDArray[np.float64] = self.corpus.token_bytes()
         self._mixture: Mixture | None = None
         self._evaluation: dict[str, EvaluationLoader] = {}
+
+    def _sampled_streams(
+        self, sampling: Mapping[str, SamplingFunction]
+    ) -> dict[str, SampledStream]:
+        if unknown := sampling.keys() - {*self.names, EVERY_DOMAIN}:
+            raise ValueError(
+                f"data.sampling names {', '.join(sorted(unknown))}, which the run does not train "
+                f"on; there are {', '.join(self.names)}, and {EVERY_DOMAIN} for all others"
+            )
+        functions = {name: sampling.get(name, sampling.get(EVERY_DOMAIN)) for name in self.names}
+        return {
+            name: self.corpus.sampled_stream(
+                name, function, sequence_length=self.sequence_length, seed=self.seed
+            )
+            for name, function in functions.items()
+            if function is not None
+        }
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -100,7 +124,12 @@ class CorpusDataModule(LightningDataModule):
         """
         length = self.sequence_length
         entries = zip(self.names, self.corpus.entries("train"), strict=True)
-        sequences = [sequences_per_epoch(name, entry.tokens, length) for name, entry in entries]
+        sequences = [
+            self._sampled[name].num_sequences
+            if name in self._sampled
+            else sequences_per_epoch(name, entry.tokens, length)
+            for name, entry in entries
+        ]
         return np.array(sequences, dtype=np.float64) * length
 
     def stray_sequences(self, total_steps: int) -> float:
@@ -115,7 +144,12 @@ class CorpusDataModule(LightningDataModule):
         if stage != "fit" or self._mixture is not None:
             return
         trainer = self._trainer()
-        streams = self.corpus.streams("train", sequence_length=self.sequence_length, seed=self.seed)
+        streams = [
+            self._sampled.get(stream.name, stream)
+            for stream in self.corpus.streams(
+                "train", sequence_length=self.sequence_length, seed=self.seed
+            )
+        ]
         self._evaluation_loader("validation")  # Refuses unusable held-out splits before training.
         self._mixture = Mixture(
             streams,
