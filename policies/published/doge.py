@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 from policies.feedback import Feedback
 from policies.mirror import mirror_step
 from policies.policy import Decision, Policy, Task
+from policies.published.clipped_gradients import (
+    MAX_NORM,
+    TINY,
+    Clipped,
+    as_they_are,
+    clip_gradients,
+)
 from policies.signals import Array, GradientSketches, Signal
 from policies.simplex import check_weights
-
-# No gradient of a mean loss is this long: it is a fault.
-MAX_NORM = 1e9
-_TINY = 1e-6  # As in the released code, where it keeps divisions by a norm finite.
 
 
 class DoGEState(NamedTuple):
@@ -60,10 +63,12 @@ class DoGE(Policy):
 
     The paper's equation has ``s_j = lr W_j`` alone (``score="plain"``); dividing by the mean norm
     and clipping are the released code's (Olivia-fsm/DoGE), for which its constants were chosen.
-    That code also keeps the old gradient of a domain that is missing from the batch
-    (``absent="stale"``); here, as in the port in Aioli's code, its gradient is zero by default.
-    Left out as accidents of that code: gradients that run on from one domain to the next when they
-    are made parameter by parameter, and unclipped ones when a random part of the domains is used.
+    Of a domain that is missing from the batch that code keeps the old gradient (``absent="stale"``)
+    or, where a random part of the domains is drawn for each update, the old score (``"score"``; it
+    then clips no gradient, which ``max_norm=1e9`` does). Here, as in the port in Aioli's code, its
+    gradient is zero by default, in the mean norm of the domains trained on, too. Left out as an
+    accident of the code: gradients that run on from one domain to the next when they are made
+    parameter by parameter.
 
     Gradients are sketches, so that norms and products are right only in expectation. Inner products
     are those of plain descent, not of the optimiser in use; a negative one counts as nothing; the
@@ -77,7 +82,9 @@ class DoGE(Policy):
             times the task's target (all to all, hence the plain sum under a uniform target);
             "validation" the gradient of held-out loss under the task's target, clipped as one.
         score: "normalised" or "plain", as above. "plain" ignores the bounds of the score.
-        absent: What stands for the gradient of a domain that was not measured: "zero" or "stale".
+        absent: What stands for a domain that was not measured: "zero" and "stale", a gradient of
+            zero or its last one; "score" its last score, at first 1e-6, the mean norm then being
+            that of the others. Only "stale" keeps (and copies, in each update) all gradients.
         min_score: Lower bound of the score, in units of the learning rate.
         max_score: Upper bound of the score, in units of the learning rate.
         max_norm: Longest gradient, positive.
@@ -89,7 +96,7 @@ class DoGE(Policy):
     mu: float = 0.01
     target: Literal["train", "validation"] = "train"
     score: Literal["normalised", "plain"] = "normalised"
-    absent: Literal["zero", "stale"] = "zero"
+    absent: Literal["zero", "stale", "score"] = "zero"
     min_score: float = 0.0
     max_score: float = 5.0
     max_norm: float = 5.0
@@ -104,8 +111,8 @@ class DoGE(Policy):
             raise ValueError(f"target must be 'train' or 'validation', got {self.target!r}")
         if self.score not in ("normalised", "plain"):
             raise ValueError(f"score must be 'normalised' or 'plain', got {self.score!r}")
-        if self.absent not in ("zero", "stale"):
-            raise ValueError(f"absent must be 'zero' or 'stale', got {self.absent!r}")
+        if self.absent not in ("zero", "stale", "score"):
+            raise ValueError(f"absent must be 'zero', 'stale' or 'score', got {self.absent!r}")
         if not -1e6 <= self.min_score < self.max_score <= 1e6:
             raise ValueError(
                 "min_score must be below max_score, both within 1e6 of zero, "
@@ -131,7 +138,7 @@ class DoGE(Policy):
             weights=prior,
             average=prior,
             updates=0,
-            score=np.zeros(task.num_domains),
+            score=np.full(task.num_domains, TINY if self.absent == "score" else 0.0),
             target=check_weights(task.target, task.names, "target"),
             train=np.zeros((task.num_domains, kept)),
             aim=np.zeros(kept),
@@ -146,14 +153,19 @@ class DoGE(Policy):
         if gradients is None:
             return state
         train = clip_gradients(gradients.train, self.max_norm)
-        measured = train.measured
+        # A target that is not trained on may have gradients, too.
+        trained = state.weights > 0
+        measured = train.measured & trained
         if self.absent == "stale":
-            kept = self._kept(state, train.gradients)
-            train = as_they_are(np.where(measured[:, None], train.clipped(), kept))
+            train = as_they_are(train.over(self._kept(state, train.gradients)))
         aim, aimed = self._aim(state, train, gradients)
         if not (aimed and measured.any()):
             return state
-        score = self._scores(train, aim, feedback.learning_rate)
+        keeps_score = self.absent == "score"
+        counted = measured if keeps_score else trained
+        score = self._scores(train, aim, counted, feedback.learning_rate)
+        if keeps_score:
+            score = np.where(measured, score, state.score)
         weights = mirror_step(state.weights, score / self.mu, self.smoothing)
         updates = state.updates + 1
         stale = self.absent == "stale"
@@ -183,79 +195,39 @@ class DoGE(Policy):
     ) -> tuple[Array, bool]:
         """Gradient of the target, shape (d,), and whether there is one."""
         if self.target == "train":
-            return (len(train.norm) * state.target * train.factor) @ train.gradients, True
+            return train.total(len(train.norm) * state.target), True
         validation = clip_gradients(gradients.validation, MAX_NORM)
         part = np.where(validation.measured, state.target, 0.0)
         total = float(part.sum())
         if total > 0:
-            mean = part @ validation.gradients / total
+            mean = validation.total(part) / total
             return clip_gradients(mean[None], self.max_norm).clipped()[0], True
         return state.aim, self.absent == "stale"
 
-    def _scores(self, train: Clipped, aim: Array, learning_rate: float) -> Array:
+    def _scores(
+        self, train: Clipped, aim: Array, counted: NDArray[np.bool_], learning_rate: float
+    ) -> Array:
+        """Score of each domain, shape (k,); the mean norm is that of the domains that count."""
+        product = train.products(aim)
         if self.score == "plain":
-            return learning_rate * train.products(aim)
-        return alignment_scores(train, aim, learning_rate, low=self.min_score, high=self.max_score)
-
-
-class Clipped(NamedTuple):
-    """Gradients no longer than a length, their factors kept apart from them to spare copies.
-
-    Attributes:
-        gradients: One a row, shape (n, d), as they came; zero where they could not be measured.
-        factor: What each row is to be multiplied by, shape (n,).
-        norm: Length of each row after that, shape (n,).
-        measured: Which rows are finite and not absurdly long, shape (n,).
-    """
-
-    gradients: Array
-    factor: Array
-    norm: Array
-    measured: NDArray[np.bool_]
-
-    def clipped(self) -> Array:
-        """The shortened gradients, shape (n, d)."""
-        return self.gradients * self.factor[:, None]
-
-    def products(self, aim: Array) -> Array:
-        """Inner product of each shortened gradient with one of shape (d,), shape (n,)."""
-        return self.factor * (self.gradients @ aim)
-
-
-def clip_gradients(gradients: Array, max_norm: float) -> Clipped:
-    """Rows, shape (n, d), shortened to at most a length."""
-    norm = _norms(gradients)
-    measured = norm < MAX_NORM
-    if not measured.all():
-        gradients = np.where(measured[:, None], gradients, 0.0)
-        norm = np.where(measured, norm, 0.0)
-    factor = np.minimum(1.0, max_norm / (norm + _TINY))
-    return Clipped(gradients, factor, factor * norm, measured)
-
-
-def as_they_are(gradients: Array) -> Clipped:
-    """Rows, shape (n, d), that are short enough."""
-    number = len(gradients)
-    return Clipped(gradients, np.ones(number), _norms(gradients), np.ones(number, dtype=bool))
+            return learning_rate * product
+        mean_norm = float(train.norm[counted].mean())
+        return alignment_scores(
+            product, mean_norm, learning_rate, low=self.min_score, high=self.max_score
+        )
 
 
 def alignment_scores(
-    train: Clipped, aim: Array, learning_rate: float, *, low: float, high: float
+    product: Array, mean_norm: float, learning_rate: float, *, low: float, high: float
 ) -> Array:
     """``clip(lr <g_j, g> / mean_i |g_i|, lr low, lr high)``, shape (k,).
 
     Args:
-        train: Gradient of each domain, those of absent ones zero.
-        aim: Gradient of the target, shape (d,).
+        product: Inner product of each domain's gradient with that of the target, shape (k,).
+        mean_norm: Mean length of the domains' gradients.
         learning_rate: The optimiser's learning rate, lr.
         low: Lower bound, in units of the learning rate.
         high: Upper bound, in units of the learning rate.
     """
-    score = learning_rate * train.products(aim) / (float(train.norm.mean()) + _TINY)
+    score = learning_rate * product / (mean_norm + TINY)
     return np.clip(score, learning_rate * low, learning_rate * high)
-
-
-def _norms(gradients: Array) -> Array:
-    with np.errstate(over="ignore", invalid="ignore"):
-        norms: Array = np.sqrt(np.vecdot(gradients, gradients))
-    return norms

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, final
+from typing import Literal, NamedTuple, TypeAlias, final, get_args
 
 import numpy as np
 
 from policies.feedback import Feedback
+from policies.held_out import held_out_loss
 from policies.policy import Decision, Policy, Task
 from policies.published.training_loss import domain_losses
-from policies.signals import Array, LossUnit, check_unit
+from policies.signals import Array, LossUnit, Signal, check_unit
 from policies.simplex import check_weights, tilt
+
+Variant: TypeAlias = Literal["paper", "exp3", "released", "released_single", "ema", "validation"]
 
 # A domain drawn with a smaller probability than this counts as if it had been drawn with this one.
 SMALLEST_PROPENSITY = 1e-12
@@ -23,7 +26,8 @@ class ODMState(NamedTuple):
 
     Attributes:
         prior: The mixture of the warm-up and of exploration, shape (k,).
-        reward: Estimated reward of each domain, shape (k,).
+        reward: Estimated reward of each domain, shape (k,); of the variant "ema" what the mixture
+            is in proportion to.
         rate: Exploration rate after the last change, which the next exponent takes.
         weights: The mixture in force, shape (k,).
         warmup_steps: Steps before the first change.
@@ -53,14 +57,23 @@ class ODM(Policy):
     the mixture is still the prior. A batch of several domains rewards each of them. What happens
     during the warm-up, and between changes if ``update_every`` is not one, teaches nothing.
 
-    The released code has two rules. Its EXP3 adds up, R_j <- R_j + (L_j / 10) / p_j. The one its
-    authors used for their results, "released" here, is
+    The released code (alon-albalak/online-data-mixing) has several rules. Its EXP3 adds up,
+    R_j <- R_j + (L_j / 10) / p_j. The one its authors used for their results, "released" here, is
 
         R_j <- a R_j + (1 - a) exp(L_j)
         p_j <- (1 - k e_t) q_j R_j / sum_i q_i R_i + k e_t q_j
 
     which draws in proportion to a moving average of perplexity: it has neither importance weights
     nor an exponent. A domain not drawn since the warm-up is left with the exploration share alone.
+    Told of one domain at a time, the same class puts that R into the exponent of EXP3 after all
+    ("released_single", here for any number of domains). Its two other rules are
+
+        p_j ~ R_j <- (1 - 2 / (t + 1)) R_j + 2 / (t + 1) L_j              "ema"
+        R_j <- R_j + (L_j - min_i L_i) / (max_i L_i - min_i L_i)          "validation"
+
+    the former from R = q (of any sum in that code, of one here) and without exploration, losses and
+    shares averaged in one variable; the latter with the mixture of EXP3, from held-out losses
+    measured before each change.
 
     The reward is the level of the loss and not what can be learnt: text that cannot be predicted
     is drawn most, and between languages the one with the coarsest tokens, unless losses are taken
@@ -68,23 +81,25 @@ class ODM(Policy):
 
     Args:
         variant: "paper" for the moving average of importance-weighted losses, "exp3" for the
-            released sum of them, "released" for the moving average of perplexities.
-        smoothing: a above: what one change leaves of the earlier estimate, in [0, 1). "exp3" does
-            not use it.
+            released sum of them, "released" for the moving average of perplexities, and
+            "released_single", "ema" and "validation" as above.
+        smoothing: a above: what one change leaves of the earlier estimate, in [0, 1). "exp3", "ema"
+            and "validation" do not use it.
         warmup: Part of the run's steps that is spent at the prior, in [0, 1].
         update_every: Steps from one change to the next.
         unit: Of the losses; the paper's are nats per token.
     """
 
-    variant: Literal["paper", "exp3", "released"] = "paper"
+    variant: Variant = "paper"
     smoothing: float = 0.5
     warmup: float = 0.02
     update_every: int = 1
     unit: LossUnit = "nats_per_token"
 
     def __post_init__(self) -> None:
-        if self.variant not in ("paper", "exp3", "released"):
-            raise ValueError(f"variant must be 'paper', 'exp3' or 'released', got {self.variant!r}")
+        if self.variant not in get_args(Variant):
+            known = ", ".join(get_args(Variant))
+            raise ValueError(f"variant must be one of {known}, got {self.variant!r}")
         if not 0 <= self.smoothing < 1:
             raise ValueError(f"smoothing must be in [0, 1), got {self.smoothing}")
         if not 0 <= self.warmup <= 1:
@@ -93,44 +108,63 @@ class ODM(Policy):
             raise ValueError(f"update_every must be at least 1 step, got {self.update_every}")
         check_unit(self.unit)
 
+    @property
+    def signals(self) -> frozenset[Signal]:
+        return frozenset({Signal.VALIDATION_LOSS} if self.variant == "validation" else ())
+
     def init(self, task: Task) -> ODMState:
         prior = check_weights(task.prior, task.names, "prior")
         return ODMState(
             prior=prior,
-            reward=np.zeros(task.num_domains),
+            reward=prior if self.variant == "ema" else np.zeros(task.num_domains),
             rate=1 / task.num_domains,
             weights=prior,
             warmup_steps=round(self.warmup * task.total_steps),
         )
 
     def decide(self, state: ODMState, step: int) -> Decision:
-        del step
-        return Decision(state.weights)
+        due = self._changes(state, step)
+        return Decision(state.weights, self.signals if due else frozenset())
 
     def update(self, state: ODMState, feedback: Feedback) -> ODMState:
-        time = feedback.step + 1
-        if time <= state.warmup_steps or time % self.update_every:
+        if not self._changes(state, feedback.step):
             return state
-        loss = domain_losses(feedback, self.unit)
+        time, held_out = feedback.step + 1, self.variant == "validation"
+        loss = (held_out_loss if held_out else domain_losses)(feedback, self.unit)
         reward = np.where(np.isnan(loss), state.reward, self._reward(state, feedback, loss))
         rate = exploration_rate(len(reward), time)
-        if self.variant == "released":
-            share = proportional(state.prior, reward)
-        else:
-            share = tilt(state.prior, state.rate * reward)
-        return state._replace(reward=reward, rate=rate, weights=explore(state.prior, share, rate))
+        weights = self._weights(state, reward, rate)
+        return state._replace(reward=reward, rate=rate, weights=weights)
 
     def diagnostics(self, state: ODMState) -> Mapping[str, float | Array]:
-        return {"reward": state.reward, "exploration": state.rate * len(state.reward)}
+        exploration = 0.0 if self.variant == "ema" else state.rate * len(state.reward)
+        return {"reward": state.reward, "exploration": exploration}
+
+    def _changes(self, state: ODMState, step: int) -> bool:
+        """Whether the batch of this step, counted from 0, is learnt from."""
+        return step >= state.warmup_steps and (step + 1) % self.update_every == 0
 
     def _reward(self, state: ODMState, feedback: Feedback, loss: Array) -> Array:
         """The estimate after one batch, shape (k,); NaN where the loss is."""
-        if self.variant == "released":
+        if self.variant == "validation":
+            return state.reward + ranged(loss)
+        if self.variant == "ema":
+            new = 2 / (feedback.step + 2)
+            return new * loss + (1 - new) * state.reward
+        if self.variant in ("released", "released_single"):
             return self.smoothing * state.reward + (1 - self.smoothing) * np.exp(loss)
         weighted = loss / np.maximum(feedback.weights, SMALLEST_PROPENSITY)
         if self.variant == "exp3":
             return state.reward + weighted / 10
         return self.smoothing * state.reward + (1 - self.smoothing) * weighted
+
+    def _weights(self, state: ODMState, reward: Array, rate: float) -> Array:
+        """The mixture that an estimate leads to, shape (k,)."""
+        if self.variant == "ema":
+            return proportional(np.where(state.prior > 0, reward, 0.0), state.prior)
+        if self.variant == "released":
+            return explore(state.prior, proportional(state.prior * reward, state.prior), rate)
+        return explore(state.prior, tilt(state.prior, state.rate * reward), rate)
 
 
 def exploration_rate(num_domains: int, time: int) -> float:
@@ -138,11 +172,19 @@ def exploration_rate(num_domains: int, time: int) -> float:
     return min(1 / num_domains, float(np.sqrt(np.log(num_domains) / (num_domains * time))))
 
 
-def proportional(prior: Array, reward: Array) -> Array:
-    """Shares in proportion to prior and reward, shape (k,); the prior while nothing is rewarded."""
-    product = prior * reward
-    total = float(product.sum())
-    return product / total if total > 0 else prior
+def ranged(loss: Array) -> Array:
+    """Losses from zero, the lowest, to one, the highest, shape (k,); zero if they are all alike."""
+    known = loss[~np.isnan(loss)]
+    if not len(known) or known.min() == known.max():
+        return 0 * loss
+    scaled: Array = (loss - known.min()) / (known.max() - known.min())
+    return scaled
+
+
+def proportional(amount: Array, otherwise: Array) -> Array:
+    """Shares in proportion to amounts, shape (k,); the other ones while all amounts are zero."""
+    total = float(amount.sum())
+    return amount / total if total > 0 else otherwise
 
 
 def explore(prior: Array, share: Array, rate: float) -> Array:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from policies.feedback import Feedback
 from policies.held_out import held_out_loss
@@ -17,8 +18,9 @@ from policies.published.skill_graph import (
     with_halved_edges,
     with_weak_binary_edges,
 )
+from policies.published.skill_it_isolated import isolated_domains, tilt_the_others
 from policies.signals import Array, LossUnit, Signal, check_unit
-from policies.simplex import check_weights, tilt
+from policies.simplex import check_weights
 
 
 class SkillItState(NamedTuple):
@@ -26,6 +28,7 @@ class SkillItState(NamedTuple):
 
     Attributes:
         prior: The mixture that weights are relative to, shape (k,).
+        alone: Domains that keep an even share, shape (k,).
         relevance: How much each domain's loss counts, one on average over those that do, (k,).
         graph: Row = domain evaluated, column = trained on, (k, k); empty for the identity, which
             is not stored.
@@ -37,6 +40,7 @@ class SkillItState(NamedTuple):
     """
 
     prior: Array
+    alone: NDArray[np.bool_]
     relevance: Array
     graph: Array
     exponent: Array
@@ -78,8 +82,7 @@ class SkillIt(Policy):
     that the latest loss in an update is a whole e = ``evaluate_every`` steps old if e divides
     ``update_every``; "paper" evaluates after every e-th step, in time for the update. Edges between
     two domains that are exactly one are set to a half. And what ``rescale`` compares with is the
-    second evaluation, not the first. The authors' option to leave isolated domains alone is not
-    offered.
+    second evaluation, not the first.
 
     Weaknesses: a high loss attracts weight even where nothing can be learnt; losses per token
     depend on the tokenizer, so compare languages in bits per byte; a graph from finished runs is
@@ -99,6 +102,9 @@ class SkillIt(Policy):
             window are averaged and not summed.
         start: The first mixture. "graph" as above; "prior" the prior, to which later weights are
             relative; "prior_once" the prior, later weights being relative to the uniform mixture.
+        isolated: "weighted" as all others; "even" leaves domains without edges at 1/k each (the
+            authors' ``ignore_lone_nodes``). The others are then relative to their last weights, not
+            to the prior, in that code because two names share one array.
         rescale: "none" takes losses as they are; "by_domain" divides each by what it was in the
             beginning; "eta" divides eta by the ratio of the latest sum of losses to the first.
         halve_edges: Whether each update halves all positive edges between domains, for the next.
@@ -115,6 +121,7 @@ class SkillIt(Policy):
     evaluate_every: int = 500
     targets: tuple[str, ...] = ()
     start: Literal["graph", "prior", "prior_once"] = "graph"
+    isolated: Literal["weighted", "even"] = "weighted"
     rescale: Literal["none", "by_domain", "eta"] = "none"
     halve_edges: bool = False
     initial_loss: bool = False
@@ -124,6 +131,7 @@ class SkillIt(Policy):
         choices = {
             "variant": ("paper", "released"),
             "start": ("graph", "prior", "prior_once"),
+            "isolated": ("weighted", "even"),
             "rescale": ("none", "by_domain", "eta"),
         }
         for name, known in choices.items():
@@ -131,6 +139,10 @@ class SkillIt(Policy):
                 raise ValueError(
                     f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}"
                 )
+        if self.isolated == "even" and self.start == "prior_once":
+            raise ValueError(
+                "start must be 'graph' or 'prior' with isolated 'even', got 'prior_once'"
+            )
         check_unit(self.unit)
         if not 0 < self.eta <= 1e6:
             raise ValueError(f"eta must be in (0, 1e6], got {self.eta}")
@@ -150,9 +162,11 @@ class SkillIt(Policy):
         if self.variant == "released" and graph.size:
             graph = with_weak_binary_edges(graph)
         relevance = self._relevance(task)
-        known = self.start == "graph"
+        prior = check_weights(task.prior, task.names, "prior")
+        known, even = self.start == "graph", self.isolated == "even"
         return SkillItState(
-            prior=check_weights(task.prior, task.names, "prior"),
+            prior=prior,
+            alone=isolated_domains(graph, prior) if even else np.zeros(size, dtype=bool),
             relevance=relevance,
             graph=graph,
             exponent=exponents(graph, relevance, self.eta) if known else np.zeros(size),
@@ -164,9 +178,7 @@ class SkillIt(Policy):
 
     def decide(self, state: SkillItState, step: int) -> Decision:
         signals = self.signals if self._evaluates(step) else frozenset()
-        forgets = self.start == "prior_once" and state.updates > 0
-        base = np.full_like(state.prior, 1 / len(state.prior)) if forgets else state.prior
-        return Decision(tilt(base, state.exponent), signals)
+        return Decision(tilt_the_others(state.prior, state.exponent, state.alone), signals)
 
     def update(self, state: SkillItState, feedback: Feedback) -> SkillItState:
         if self._evaluates(feedback.step):
@@ -176,7 +188,8 @@ class SkillIt(Policy):
         # The halving that an update brings is felt by the next one.
         graph = self._graph(state)
         exponent = exponents(graph, state.relevance * self._to_reduce(state), self._eta(state))
-        return state._replace(exponent=exponent, updates=state.updates + 1)
+        updates = state.updates + 1
+        return state._replace(prior=self._base(state), exponent=exponent, updates=updates)
 
     def diagnostics(self, state: SkillItState) -> Mapping[str, float | Array]:
         shown: dict[str, float | Array] = {
@@ -186,6 +199,14 @@ class SkillIt(Policy):
         if state.graph.size:
             shown["transfer"] = self._graph(state)
         return shown
+
+    def _base(self, state: SkillItState) -> Array:
+        """What weights are relative to once an update has been made, shape (k,)."""
+        if self.isolated == "even":
+            return tilt_the_others(state.prior, state.exponent, state.alone)
+        if self.start == "prior_once":
+            return np.full_like(state.prior, 1 / len(state.prior))
+        return state.prior
 
     def _evaluates(self, step: int) -> bool:
         return (step + (self.variant == "paper")) % self.evaluate_every == 0

@@ -61,6 +61,7 @@ def as_recorded(recording: dict[str, Any], unit: int) -> tuple[SkillIt, Task]:
         evaluate_every=given["ckpt_steps"] // unit,
         targets=tuple(task.names[domain] for domain in given.get("target_ids") or ()),
         start="prior_once" if first else "graph",
+        isolated="even" if given.get("ignore_lone_nodes") else "weighted",
         rescale="eta" if given.get("eta_schedule") else rescale,
         halve_edges=given.get("dynamic_lambda", False),
         initial_loss=given.get("initialize_loss", False),
@@ -69,21 +70,7 @@ def as_recorded(recording: dict[str, Any], unit: int) -> tuple[SkillIt, Task]:
 
 @golden(
     "aioli__skillit_*",
-    *(
-        f"skill-it__{case}"
-        for case in (
-            "binary_graph",
-            "dynamic_lambda",
-            "eta_schedule",
-            "graph_window3",
-            "identity_window1",
-            "init",
-            "initialize_loss",
-            "normalize_loss",
-            "prior",
-            "targets",
-        )
-    ),
+    "skill-it__*",
 )
 def test_trajectories_of_the_authors_code(recording: dict[str, Any]) -> None:
     unit = math.gcd(
@@ -96,9 +83,8 @@ def test_trajectories_of_the_authors_code(recording: dict[str, Any]) -> None:
     if recording["hyperparameters"].get("mw_prior"):
         # The authors' first loss is then their prior, which does not sum to one.
         prior = numbers(recording["hyperparameters"]["mw_prior"])
-        start = tilt(task.prior, exponents(state.graph, prior, policy.eta))
-    else:
-        start = policy.decide(state, 0).weights
+        state = state._replace(exponent=exponents(state.graph, prior, policy.eta))
+    start = policy.decide(state, 0).weights
     np.testing.assert_allclose(start, initial, atol=1e-9, rtol=0)
     for one in recording["steps"]:
         inputs, expected = one["inputs"], one["state"]
@@ -117,7 +103,8 @@ def test_trajectories_of_the_authors_code(recording: dict[str, Any]) -> None:
         np.testing.assert_allclose(found, one["weights"], atol=1e-9, rtol=0)
         shown = policy.diagnostics(state)
         total = expected.get("window_loss", expected.get("window_sum"))
-        np.testing.assert_allclose(shown["window_loss"][counts], total, atol=1e-9, rtol=0)
+        if total is not None:
+            np.testing.assert_allclose(shown["window_loss"][counts], total, atol=1e-9, rtol=0)
         if "loss_0" in expected:
             np.testing.assert_allclose(state.first_loss, expected["loss_0"], atol=1e-9, rtol=0)
         assert shown["eta"] == pytest.approx(expected.get("eta_used", policy.eta), abs=1e-9)
