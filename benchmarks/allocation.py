@@ -70,7 +70,12 @@ def cases(task: Task) -> Iterator[Case]:
     yield Case("minima and epochs", [floor, Epochs(maximum=1.5)], {})
     disjoint: list[Constraint] = [Share(of="g0", maximum=0.1), Share(of="g1", minimum=0.4)]
     yield Case("disjoint groups", [floor, *disjoint], apart)
+    number = max(size // 5, 1)
+    many = {f"m{i}": names[i::number] for i in range(number)}
+    both = [Share(of=of, minimum=0.8 / number, maximum=1.1 / number) for of in many]
+    yield Case("disjoint groups of five", [floor, *both], many)
     yield Case("change", [floor, Change(maximum=0.05)], {})
+    yield Case("change in KL", [floor, Change(maximum=0.005, measure="kl")], {})
     yield Case("change and epochs", [floor, Change(maximum=0.05), Epochs(maximum=1.5)], {})
     coupled: list[Constraint] = [
         Share(of="o0", maximum=0.3),

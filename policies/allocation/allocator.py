@@ -18,7 +18,7 @@ from policies.allocation.filling import FAINTEST, nearest_within
 from policies.allocation.goal_programs import best_feasible
 from policies.allocation.membership import Membership
 from policies.allocation.program import SlackProgram, loosened
-from policies.allocation.projection import FEASIBLE, Projection, fit
+from policies.allocation.projection import FEASIBLE, Nearest, Projection, fit
 from policies.allocation.scope import Scope
 from policies.goals import Goal
 from policies.policy import Task
@@ -64,10 +64,10 @@ class Allocator:
     that is the objective, it is instead the best feasible mixture by that goal, always a convex
     program; a decision without one, or whose program fails, is served the nearest in KL.
 
-    A proposal that is feasible comes back as it is. Bounds
-    of domains and of disjoint groups, and bounds of domains with a limit on the total variation
-    from the last mixture, have closed forms. What else couples the domains is solved by its
-    multipliers, by Newton's method, and where this does not get through, as a convex program.
+    A proposal that is feasible comes back as it is. Bounds of domains and of disjoint groups have
+    closed forms, and so have bounds of domains with a limit on the change from the last mixture,
+    except in "kl" where the objective is "euclidean". What else couples the domains is solved by
+    its multipliers, by Newton's method, and where this does not get through, as a convex program.
 
     What holds over the whole run, epochs and budgets, is kept from the first step on: a mixture is
     feasible only if some mean mixture of the steps after it keeps everything to the end. Where the
@@ -174,7 +174,8 @@ class Allocator:
             RuntimeError: Constraints cannot be kept any more, and the allocator is strict.
         """
         limits = self._always or self._set.limits(tokens_drawn, step)
-        if not abs(float(proposal.sum()) - 1) <= FEASIBLE or not proposal.min() >= 0:
+        least = float(np.minimum.reduce(proposal))
+        if not least >= 0 or not abs(float(np.add.reduce(proposal)) - 1) <= FEASIBLE:
             raise ValueError("a proposal must be a mixture: not negative and summing to one")
         if self._membership.keeps(proposal, limits, previous):
             return Allocation(proposal)
@@ -203,10 +204,7 @@ class Allocator:
     ) -> Allocation | None:
         """The nearest mixture within limits; None if there is none or the solvers fail."""
         found = self._projection.nearest(proposal, limits, previous)
-        if found is None:
-            return None
-        costs = binding(self._set, limits, found.ceiling, found.duals)
-        return Allocation(found.weights, costs, how=found.how, unit=self._unit)
+        return None if found is None else self._allocation(found, limits, self._unit)
 
     def _best(
         self, goal: Goal, proposal: Array, limits: Limits, previous: Array | None
@@ -216,11 +214,12 @@ class Allocator:
         if answer is None:
             return None
         found = self._projection.accept(answer, limits, limits.ceiling, previous)
-        if found is None:
-            return None
+        return None if found is None else self._allocation(found, limits, goal.unit)
+
+    def _allocation(self, found: Nearest, limits: Limits, unit: str) -> Allocation:
+        weights = found.weights / float(np.add.reduce(found.weights))
         costs = binding(self._set, limits, found.ceiling, found.duals)
-        weights = found.weights / float(found.weights.sum())
-        return Allocation(weights, costs, how=found.how, unit=goal.unit)
+        return Allocation(weights, costs, how=found.how, unit=unit)
 
     def _relaxed(self, slack: Mapping[str, Array]) -> tuple[str, ...]:
         """The constraints behind the inequalities that have slack."""

@@ -7,24 +7,47 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.allocation.filling import Objective, nearest_within
+from policies.allocation.filling import FAINTEST, Objective, fill
+from policies.allocation.segments import Segments, fill_segments, segments_of
 from policies.signals import Array
 
 SLACK = 1e-12
+# Scales, or shifts, of a group that has no bound from below, and from above.
+NEVER = {"kl": np.array([1e-300, 1e300]), "euclidean": np.array([-1e300, 1e300])}
 
 
 class Partition(NamedTuple):
-    """Every domain in one of g groups, and what each group may have together.
+    """Disjoint groups, and the rows of a matrix that bound what each may have together.
 
     Attributes:
-        group: Of each domain, shape (k,).
-        least: Row of the matrix that bounds each group from below, shape (g,); -1 for none.
-        most: Row that bounds each from above, likewise.
+        rows: The domains of each of r rows.
+        side: 1 where a row bounds its group from above, -1 where from below, shape (r,).
+        least: Row that bounds each domain's group from below, shape (k,); r for none.
+        most: Row that bounds it from above, likewise; r + 1 for none.
+        twice: Whether a group is bounded from both sides.
     """
 
-    group: NDArray[np.int64]
+    rows: Segments
+    side: Array
     least: NDArray[np.int64]
     most: NDArray[np.int64]
+    twice: bool
+
+
+class Grouped(NamedTuple):
+    """A mixture whose shares are the proposal's times (for "euclidean", plus) a common number.
+
+    Attributes:
+        weights: Shape (k,).
+        spread: What the shares would be without bounds of domains, shape (k,).
+        at: The number outside groups and in those that nothing holds.
+        rows: The number in the group of each row, if the row holds, shape (r,).
+    """
+
+    weights: Array
+    spread: Array
+    at: float
+    rows: Array
 
 
 def find_partition(matrix: Array) -> Partition | None:
@@ -34,12 +57,13 @@ def find_partition(matrix: Array) -> Partition | None:
         matrix: Inequalities ``matrix @ p <= bound``, shape (r, k).
 
     Returns:
-        The groups, with one more for the domains outside all of them; None where a row is not the
-        plain sum of a group, where two groups overlap or where a group is bounded twice alike.
+        The groups; None where a row is not the plain sum of a group, where two groups overlap or
+        where a group is bounded twice alike.
     """
-    group = np.full(matrix.shape[1], -1)
-    least: list[int] = []
-    most: list[int] = []
+    number, size = matrix.shape
+    group = np.full(size, -1)
+    ends = np.repeat([[number], [number + 1]], size, axis=1)
+    side = np.ones(number)
     for place, row in enumerate(matrix):
         members = row != 0
         if not (row[members] == 1).all() and not (row[members] == -1).all():
@@ -48,24 +72,23 @@ def find_partition(matrix: Array) -> Partition | None:
         if len(known) > 1:
             return None
         if known[0] == -1:
-            group[members] = len(least)
-            least.append(-1)
-            most.append(-1)
+            group[members] = place
         elif (group == known[0]).sum() != members.sum():
             return None
-        side = most if row[members][0] > 0 else least
-        at = int(group[members][0])
-        if side[at] != -1:
+        side[place] = row[members][0]
+        end = ends[int(side[place] > 0)]
+        if end[members][0] < number:
             return None
-        side[at] = place
-    group[group == -1] = len(least)
-    return Partition(group, np.array([*least, -1]), np.array([*most, -1]))
+        end[members] = place
+    rows = segments_of([np.flatnonzero(row) for row in matrix])
+    twice = bool((ends < number).all(axis=0).any())
+    return Partition(rows, side, ends[0], ends[1], twice)
 
 
-def one_group(size: int) -> Partition:
-    """All domains in one group without bounds."""
-    none = np.full(1, -1)
-    return Partition(np.zeros(size, dtype=np.int64), none, none)
+def no_groups(size: int) -> Partition:
+    """No rows at all."""
+    ends = np.zeros(size, dtype=np.int64)
+    return Partition(segments_of([]), np.empty(0), ends, ends + 1, False)
 
 
 def nearest_in_groups(
@@ -75,12 +98,12 @@ def nearest_in_groups(
     partition: Partition,
     bound: Array,
     objective: Objective,
-) -> Array | None:
-    """The nearest mixture within bounds of domains and of disjoint groups, shape (k,).
+) -> Grouped | None:
+    """The nearest mixture within bounds of domains and of disjoint groups.
 
-    Solved without the groups' bounds first. If groups lie further above their bounds together than
-    others lie below theirs, the former must end at them, otherwise the latter must; so these are
-    settled, and the rest is solved again with what is left (Bitran and Hax 1981).
+    One number scales (for "euclidean", shifts) all domains, until a group is at its bound. So each
+    bound of a group is one of that number for its domains, found by filling the group alone, and
+    hence of their shares; then only domains have bounds.
 
     Args:
         level: The proposal, shape (k,); positive for "kl".
@@ -93,33 +116,55 @@ def nearest_in_groups(
     Returns:
         None where no mixture fits.
     """
-    if len(partition.least) == 1:
-        return nearest_within(level, lower, upper, 1.0, objective)
-    group, number = partition.group, len(partition.least)
-    least, most = np.bincount(group, lower, number), np.bincount(group, upper, number)
-    has = partition.least >= 0
-    least[has] = np.maximum(least[has], -bound[partition.least[has]])
-    has = partition.most >= 0
-    most[has] = np.minimum(most[has], bound[partition.most[has]])
-    if (least > most + SLACK).any() or least.sum() > 1 + SLACK or most.sum() < 1 - SLACK:
+    scales = objective == "kl"
+    try:
+        if len(partition.side) == 0:
+            weights, at = fill(level, lower, upper, 1.0, objective)
+            return Grouped(weights, level * at if scales else level + at, at, partition.side)
+        rows = _where_rows_hold(level, lower, upper, partition, bound, objective)
+        if rows is None:
+            return None
+        ends = np.concatenate((rows, NEVER[objective]))
+        from_below, from_above = ends.take(partition.least), ends.take(partition.most)
+        low = level * from_below if scales else level + from_below
+        high = level * from_above if scales else level + from_above
+        least = np.minimum(np.maximum(low, lower), upper)
+        most = np.minimum(np.maximum(high, lower), upper)
+        if partition.twice and float(np.maximum.reduce(least - most)) > SLACK:
+            return None
+        weights, at = fill(level, least, most, 1.0, objective)
+    except ValueError:
         return None
-    weights, left, settled = np.empty(len(level)), 1.0, np.zeros(number, dtype=bool)
-    free = np.arange(len(level))
-    while len(free):
-        share = nearest_within(level[free], lower[free], upper[free], left, objective)
-        weights[free] = share
-        amount = np.bincount(group[free], share, number)
-        over = np.where(settled, 0.0, np.maximum(amount - most, 0.0))
-        under = np.where(settled, 0.0, np.maximum(least - amount, 0.0))
-        if max(over.max(), under.max()) <= SLACK:
-            break
-        ends, at = (over, most) if over.sum() >= under.sum() else (under, least)
-        for one in np.flatnonzero(ends):
-            inside = np.flatnonzero(group == one)
-            weights[inside] = nearest_within(
-                level[inside], lower[inside], upper[inside], float(at[one]), objective
-            )
-            left -= float(at[one])
-        settled |= ends > 0
-        free = np.flatnonzero(~settled[group])
-    return weights
+    along = level * at if scales else level + at
+    if scales:  # Something is left of it to compare nothing with.
+        high = np.maximum(high, FAINTEST)
+    return Grouped(weights, np.minimum(np.maximum(along, low), high), at, rows)
+
+
+def _where_rows_hold(
+    level: Array,
+    lower: Array,
+    upper: Array,
+    partition: Partition,
+    bound: Array,
+    objective: Objective,
+) -> Array | None:
+    """The scale or shift at which each row's group is at its bound, shape (r,).
+
+    Returns:
+        None where a row cannot be kept.
+    """
+    rows, side = partition.rows, partition.side
+    level, lower, upper = (each.take(rows.places) for each in (level, lower, upper))
+    asked = side * bound
+    least, most = np.add.reduceat(lower, rows.starts), np.add.reduceat(upper, rows.starts)
+    totals = np.minimum(np.maximum(asked, least), most)
+    ends = fill_segments(level, lower, upper, rows, totals, objective)
+    beyond = totals - asked
+    if np.count_nonzero(beyond):
+        if float(np.maximum.reduce(side * beyond)) > SLACK:
+            return None
+        # Rows that the bounds of domains keep anyway never hold.
+        never = NEVER[objective].take(side > 0)
+        ends = np.where(side * beyond < 0, never, ends)
+    return ends

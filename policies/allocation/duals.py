@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from policies.allocation.closed_form import Partition
+from policies.allocation.closed_form import Grouped
 from policies.allocation.feasible_set import NOBODY, FeasibleSet, Limits
 from policies.allocation.filling import FAINTEST, Objective
 from policies.signals import Array
@@ -30,24 +30,39 @@ def binding(
     """
     total = np.zeros(len(feasible.texts) + 1)  # The first is nobody's.
     for name, values in duals.items():
-        owner = feasible.owners[name.removesuffix(" later")]
+        if not np.count_nonzero(values):
+            continue
+        place = feasible.owner_places[name.removesuffix(" later")]
         if name == "upper" and ceiling is not limits.upper:
-            owner = np.where(ceiling < limits.upper, feasible.cap_owner, owner)
+            place = np.where(ceiling < limits.upper, feasible.cap_owner - NOBODY, place)
+        amounts = np.maximum(values, 0.0)
         # An inequality on the rest of the run holds a share of this step with its weight only.
-        scale = limits.weight if name in ("room", "budget") else 1.0
-        total += np.bincount(owner - NOBODY, scale * np.maximum(values, 0.0), len(total))
-    counting = (total[1:] > COUNTS).nonzero()[0].tolist()  # Few of many, most often.
-    found = [(feasible.texts[at], float(total[1 + at])) for at in counting]
+        if name in ("room", "budget"):
+            amounts *= limits.weight
+        total += np.bincount(place, amounts, len(total))
+    counting = (total > COUNTS).nonzero()[0].tolist()  # Few of many, most often.
+    found = [(feasible.texts[at - 1], float(total[at])) for at in counting if at > 0]
     return tuple(sorted(found, key=lambda one: -one[1]))
 
 
-def bound_duals(weights: Array, slope: Array, limits: Limits, ceiling: Array) -> dict[str, Array]:
+def bound_duals(slope: Array) -> dict[str, Array]:
     """The duals of the bounds of domains.
 
     Args:
-        weights: A solution, shape (k,).
-        slope: How the Lagrangian without these bounds rises in each share, shape (k,): zero except
-            where a bound holds.
+        slope: Of the Lagrangian without these bounds in each share, zero but where one holds, (k,).
+    """
+    lower = np.maximum(slope, 0.0)
+    return {"lower": lower, "upper": lower - slope}
+
+
+def nearly_bound_duals(
+    weights: Array, slope: Array, limits: Limits, ceiling: Array
+) -> dict[str, Array]:
+    """The same where slopes are zero only nearly, as in a solution up to some precision.
+
+    Args:
+        weights: The solution, shape (k,).
+        slope: Shape (k,).
         limits: Of the step.
         ceiling: Upper bounds in force, shape (k,).
     """
@@ -57,53 +72,10 @@ def bound_duals(weights: Array, slope: Array, limits: Limits, ceiling: Array) ->
     }
 
 
-def closed_form_duals(
-    weights: Array,
-    proposal: Array,
-    limits: Limits,
-    ceiling: Array,
-    partition: Partition,
-    objective: Objective,
-) -> dict[str, Array]:
-    """The duals of bounds and group bounds from the conditions of optimality.
-
-    The objective's slope in each domain is that of its group, except at the domain's own bounds;
-    the slope of a group is common to all, except at the group's bounds.
-    """
+def group_duals(found: Grouped, side: Array, objective: Objective) -> Array:
+    """The duals of the rows that bound groups: what the common number lacks of theirs, (r,)."""
     if objective == "kl":
-        slope = np.log(np.maximum(weights, FAINTEST) / proposal)
+        apart = np.log(found.at / np.maximum(found.rows, FAINTEST))
     else:
-        slope = 2 * (weights - proposal)
-    low, high = weights <= limits.lower + AT_BOUND, weights >= ceiling - AT_BOUND
-    number = len(partition.least)
-    free = int((low | high).argmin())
-    if number == 1 and not (low[free] or high[free]):
-        return bound_duals(weights, slope - slope[free], limits, ceiling)
-    # The slope of a group is at least that of domains held down and at most of those held up.
-    below, above = np.full(number, -np.inf), np.full(number, np.inf)
-    np.maximum.at(below, partition.group[~low], slope[~low])
-    np.minimum.at(above, partition.group[~high], slope[~high])
-    amount = np.bincount(partition.group, weights, number)
-    full, short = np.zeros(number, dtype=bool), np.zeros(number, dtype=bool)
-    has = partition.most >= 0
-    full[has] = amount[has] >= limits.bound[partition.most[has]] - AT_BOUND
-    has = partition.least >= 0
-    short[has] = amount[has] <= -limits.bound[partition.least[has]] + AT_BOUND
-    common = _between(
-        float(np.max(below[~short], initial=-np.inf)), float(np.min(above[~full], initial=np.inf))
-    )
-    own = np.minimum(np.maximum(common, below), above)
-    duals = bound_duals(weights, slope - own[partition.group], limits, ceiling)
-    duals["bound"] = np.zeros(len(limits.bound))
-    duals["bound"][partition.most[full]] = np.maximum(common - own[full], 0.0)
-    duals["bound"][partition.least[short]] = np.maximum(own[short] - common, 0.0)
-    return duals
-
-
-def _between(low: float, high: float) -> float:
-    """A number of the interval: its middle, or its only end."""
-    if np.isfinite(low) and np.isfinite(high):
-        return (low + high) / 2
-    if np.isfinite(low):
-        return low
-    return high if np.isfinite(high) else 0.0
+        apart = 2 * (found.at - found.rows)
+    return np.maximum(side * apart, 0.0)

@@ -112,6 +112,11 @@ class FeasibleSet:
             "divergence": np.array([self.divergence_owner]),
         }
 
+    @cached_property
+    def owner_places(self) -> dict[str, NDArray[np.int64]]:
+        """The same where nobody has the first place and the constraints follow."""
+        return {name: owner - NOBODY for name, owner in self.owners.items()}
+
     def limits(self, tokens_drawn: Array, step: int) -> Limits:
         """What is left to a step.
 

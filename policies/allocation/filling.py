@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -12,6 +12,8 @@ Objective: TypeAlias = Literal["kl", "euclidean"]
 
 # A domain without a share is taken for one with this share, so that it has a logarithm.
 FAINTEST = 1e-12
+# A share of zero in logarithms that nobody sees.
+NOTHING = 1e-300
 # What rounding leaves of a sum.
 SETTLED = 1e-14
 # What bounds may lack of a sum before they are said not to fit.
@@ -22,10 +24,34 @@ PASSES = 200
 BEYOND = 4e-16
 
 
+class Filled(NamedTuple):
+    """Amounts that are a level times (for "euclidean", plus) one number, cut off at bounds.
+
+    Attributes:
+        amounts: Shape (k,).
+        at: The number; of an interval of them where no amount is free.
+    """
+
+    amounts: Array
+    at: float
+
+
 def nearest_within(
     level: Array, lower: Array, upper: Array, total: float, objective: Objective
 ) -> Array:
-    """The amounts within bounds, of a given sum, that are nearest to ``level``: shape (k,).
+    """The amounts of `fill`."""
+    return fill(level, lower, upper, total, objective).amounts
+
+
+def fill(
+    level: Array,
+    lower: Array,
+    upper: Array,
+    total: float,
+    objective: Objective,
+    start: float | None = None,
+) -> Filled:
+    """The amounts within bounds, of a given sum, that are nearest to ``level``.
 
     In Kullback-Leibler divergence they are ``clip(s * level, lower, upper)``, in squares
     ``clip(level + s, lower, upper)``, with the s at which the sum is ``total``. The sum rises in s
@@ -39,23 +65,26 @@ def nearest_within(
         upper: At least ``lower``, shape (k,).
         total: The sum.
         objective: Which distance.
+        start: Where to look for s first; if not given, where it is if no bound holds.
 
     Raises:
         ValueError: No such amounts are within the bounds.
     """
     scales = objective == "kl"
-    mass = float(np.add.reduce(level))
     below, above = (0.0 if scales else -np.inf), np.inf
-    at = max(total, 0.0) / mass if scales else (total - mass) / len(level)
+    if start is None:
+        mass = float(np.add.reduce(level))
+        start = max(total, 0.0) / mass if scales else (total - mass) / len(level)
+    at = start
     for _ in range(PASSES):
         spread = level * at if scales else level + at
         nearest: Array = np.minimum(np.maximum(spread, lower), upper)
         excess = float(np.add.reduce(nearest)) - total
         if -SETTLED <= excess <= SETTLED:
-            return nearest
+            return Filled(nearest, at)
         below, above = (below, at) if excess > 0 else (at, above)
         free = nearest == spread
-        slope = float(level @ free) if scales else float(np.count_nonzero(free))
+        slope = float(level.dot(free)) if scales else float(np.count_nonzero(free))
         if slope > 0:
             at -= excess / slope
         elif excess > 0:
@@ -73,7 +102,15 @@ def nearest_within(
             f"amounts must fit between their bounds: a sum of {total:.9g} is asked for, "
             f"the nearest one is {total + excess:.9g}"
         )
-    return nearest
+    return Filled(nearest, at)
+
+
+def slope_between(amounts: Array, spread: Array, objective: Objective) -> Array:
+    """How much steeper the distance is at the amounts than at what they are cut off from, (k,)."""
+    if objective == "kl":
+        steeper: Array = np.log(np.maximum(amounts, FAINTEST) / spread)
+        return steeper
+    return 2 * (amounts - spread)
 
 
 def _breaks(level: Array, bound: Array, scales: bool) -> Array:

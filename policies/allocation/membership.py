@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from policies.allocation.feasible_set import FeasibleSet, Limits
+from policies.allocation.filling import FAINTEST, NOTHING
 from policies.allocation.later import Later
 from policies.signals import Array
 
@@ -40,12 +43,17 @@ class Membership:
         self, weights: Array, limits: Limits, previous: Array | None, tolerance: float
     ) -> bool:
         """Whether the step itself is within the constraints."""
-        any_of = np.logical_or.reduce
-        if any_of(weights < limits.lower - EXACT) or any_of(weights > limits.upper + EXACT):
+        return self._within(weights, limits) and self.keeps_coupled(
+            weights, limits, previous, tolerance
+        )
+
+    def keeps_coupled(
+        self, weights: Array, limits: Limits, previous: Array | None, tolerance: float
+    ) -> bool:
+        """Whether what holds for several domains together is kept in the step itself."""
+        if self._rows and not worst(self._feasible.matrix @ weights, limits.bound) <= tolerance:
             return False
-        if self._rows and any_of(self._feasible.matrix @ weights > limits.bound + tolerance):
-            return False
-        return not self._moves or previous is None or _near(weights, previous, limits, tolerance)
+        return not self._moves or previous is None or near(weights, previous, limits, tolerance)
 
     def can_go_on(self, weights: Array, limits: Limits, tolerance: float) -> bool:
         """Whether the rest of the run can keep the constraints after this mixture.
@@ -57,25 +65,44 @@ class Membership:
         """
         if not self._runs_out or self._may_stay(weights, limits):
             return True
-        if np.logical_or.reduce(weights > limits.ceiling + EXACT):
-            return False
+        return worst(weights, limits.ceiling) <= EXACT and self.later.exists(
+            weights, limits, tolerance
+        )
+
+    def leaves_a_way(self, weights: Array, limits: Limits, tolerance: float) -> bool:
+        """The same of a mixture that is within ``ceiling``."""
+        if not self._runs_out or self._may_stay(weights, limits):
+            return True
         return self.later.exists(weights, limits, tolerance)
+
+    def _within(self, weights: Array, limits: Limits) -> bool:
+        """Whether the bounds of domains are kept."""
+        return worst(limits.lower, weights) <= EXACT and worst(weights, limits.upper) <= EXACT
 
     def _may_stay(self, weights: Array, limits: Limits) -> bool:
         """Whether all later steps may have the same mixture."""
-        if np.logical_or.reduce(weights > limits.room):
+        if not worst(weights, limits.room) <= 0:
             return False
         budget = limits.budget
         return not len(budget) or not (self._feasible.totals @ weights > budget).any()
 
 
-def _near(weights: Array, previous: Array, limits: Limits, tolerance: float) -> bool:
+def half_distance(one: Array, other: Array) -> float:
+    """Total variation between two mixtures."""
+    return float(np.add.reduce(np.abs(one - other))) / 2
+
+
+def worst(some: Array, bound: Array) -> float:
+    """By how much an entry exceeds its bound at most; NaN where one is NaN."""
+    return float(np.maximum.reduce(some - bound))
+
+
+def near(weights: Array, previous: Array, limits: Limits, tolerance: float) -> bool:
     """Whether the step from the last mixture is small enough."""
-    if float(np.add.reduce(np.abs(weights - previous))) / 2 > limits.change + tolerance:
+    if half_distance(weights, previous) > limits.change + tolerance:
         return False
-    if not np.isfinite(limits.divergence):
+    if not math.isfinite(limits.divergence):
         return True
-    some = weights > 0
-    before = np.maximum(previous[some], 1e-12)
-    divergence = float(weights[some] @ np.log(weights[some] / before))
-    return divergence <= limits.divergence + tolerance
+    before = np.maximum(previous, FAINTEST)
+    diverged = float(weights.dot(np.log(np.maximum(weights, NOTHING) / before)))
+    return diverged <= limits.divergence + tolerance

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from policies.allocation.filling import FAINTEST, Objective
+from policies.allocation.filling import FAINTEST, NOTHING, Objective
 from policies.signals import Array
 
 # By how much the mixture that is found may break a constraint, or fall short of one with a dual.
@@ -14,8 +14,6 @@ PRECISE = 1e-12
 # Steps until the method gives up; some ten are usual.
 STEPS = 200
 HALVINGS = 40
-# A share of zero in logarithms.
-NOTHING = 1e-300
 # Longest step of a multiplier at first: further away nothing is known of exponentials.
 STRIDE = 4.0
 # A multiplier that is nearer to zero than this, and to be less, is taken for zero in a step.

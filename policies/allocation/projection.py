@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
 from policies.allocation import multipliers
-from policies.allocation.closed_form import find_partition, nearest_in_groups, one_group
-from policies.allocation.duals import bound_duals, closed_form_duals
+from policies.allocation.closed_form import find_partition, nearest_in_groups, no_groups
+from policies.allocation.duals import bound_duals, group_duals, nearly_bound_duals
 from policies.allocation.feasible_set import FeasibleSet, Limits
-from policies.allocation.filling import FAINTEST, Objective, nearest_within
+from policies.allocation.filling import FAINTEST, Objective, nearest_within, slope_between
 from policies.allocation.later import Cut
-from policies.allocation.membership import EXACT, Membership
+from policies.allocation.membership import EXACT, Membership, near, worst
 from policies.allocation.program import Answer, NearestProgram
 from policies.allocation.reach import nearest_in_reach
+from policies.allocation.reach_kl import nearest_in_divergence
 from policies.signals import Array
 
 # What weights that are handed on may break a constraint by.
@@ -28,7 +30,7 @@ class Nearest(NamedTuple):
     """A solution.
 
     Attributes:
-        weights: Shape (k,), summing to one.
+        weights: Shape (k,), summing to one up to rounding.
         duals: Of the inequalities, by their names.
         ceiling: Upper bounds that were in force, shape (k,).
         how: "closed form", "multipliers" or a solver's name.
@@ -53,10 +55,20 @@ class Projection:
         self._set = feasible
         self._objective: Objective = objective
         self._membership = membership
-        self._partition = find_partition(feasible.matrix)
-        self._alone = one_group(feasible.task.num_domains)
+        size = feasible.task.num_domains
+        groups = find_partition(feasible.matrix)
+        self._groups = groups or no_groups(size)
+        # Whether one limit on the change is all there is beside bounds, and has a closed form.
+        limits = [limit < math.inf for limit in (feasible.change, feasible.divergence)]
+        self._limited = len(feasible.bound) == 0 and sum(limits) == 1
+        if objective == "euclidean":
+            self._limited &= not limits[1]
+        # Whether there is more to keep in a step than bounds and disjoint groups.
+        self._coupled = groups is None or any(limits)
         # Whether what is left to a step depends on what was drawn.
         self._runs_out = len(feasible.capped) + len(feasible.budget) > 0
+        # Whether a lower bound may be above an upper one.
+        self._may_cross = self._runs_out or worst(feasible.lower, feasible.upper) > EXACT
 
     @cached_property
     def _program(self) -> NearestProgram:
@@ -65,46 +77,68 @@ class Projection:
     def nearest(self, proposal: Array, limits: Limits, previous: Array | None) -> Nearest | None:
         """The nearest mixture within limits; None if there is none or the solvers fail."""
         ceiling = limits.ceiling if self._runs_out else limits.upper
+        if self._may_cross and worst(limits.lower, ceiling) > EXACT:
+            return None
         level = np.maximum(proposal, FAINTEST) if self._objective == "kl" else proposal
         found = self._closed_form(level, limits, ceiling, previous)
         if found is None and fit(limits.lower, ceiling):
             found = self._by_multipliers(level, limits, ceiling, previous) or self._by_program(
                 proposal, limits, ceiling, previous
             )
-        if found is None:
-            return None
-        return found._replace(weights=found.weights / float(found.weights.sum()))
+        return found
 
     def _closed_form(
         self, level: Array, limits: Limits, ceiling: Array, previous: Array | None
     ) -> Nearest | None:
         """The nearest mixture within bounds, if it keeps whatever else there is, too."""
-        groups, objective = self._partition or self._alone, self._objective
-        try:
-            weights = nearest_in_groups(
-                level, limits.lower, ceiling, groups, limits.bound, objective
+        if previous is None or not self._limited:
+            return self._in_groups(level, limits, ceiling, previous)
+        # Where the proposal is further away than it may be, the limit holds most often.
+        if near(level, previous, limits, EXACT):
+            return self._in_groups(level, limits, ceiling, previous) or self._in_reach(
+                level, limits, ceiling, previous
             )
-        except ValueError:
-            return None
-        if weights is None:
-            return None
-        if self._keeps(weights, limits, previous):
-            duals = closed_form_duals(weights, level, limits, ceiling, groups, objective)
-            return Nearest(weights, duals, ceiling, "closed form")
-        if previous is None or not np.isfinite(limits.change):
-            return None
-        if len(limits.bound) or np.isfinite(limits.divergence):
-            return None
-        within = limits.lower, ceiling
-        reached = nearest_in_reach(level, *within, previous, limits.change, objective)
-        if reached is None or not self._keeps(reached.weights, limits, previous):
-            return None
-        duals = bound_duals(reached.weights, reached.slope, limits, ceiling)
-        duals["change"] = np.array([reached.price])
-        return Nearest(reached.weights, duals, ceiling, "closed form")
+        return self._in_reach(level, limits, ceiling, previous) or self._in_groups(
+            level, limits, ceiling, previous
+        )
 
-    def _keeps(self, weights: Array, limits: Limits, previous: Array | None) -> bool:
-        return self._membership.keeps(weights, limits, previous, EXACT)
+    def _in_groups(
+        self, level: Array, limits: Limits, ceiling: Array, previous: Array | None
+    ) -> Nearest | None:
+        """Within bounds of domains and of disjoint groups."""
+        groups, objective = self._groups, self._objective
+        found = nearest_in_groups(level, limits.lower, ceiling, groups, limits.bound, objective)
+        if found is None or not self._keeps_rest(found.weights, limits, previous):
+            return None
+        duals = bound_duals(slope_between(found.weights, found.spread, objective))
+        if len(found.rows):
+            duals["bound"] = group_duals(found, groups.side, objective)
+        return Nearest(found.weights, duals, ceiling, "closed form")
+
+    def _in_reach(
+        self, level: Array, limits: Limits, ceiling: Array, previous: Array
+    ) -> Nearest | None:
+        """Within bounds of domains, and as far from the last mixture as it may be."""
+        within = level, limits.lower, ceiling, previous
+        if limits.divergence < math.inf:
+            found = nearest_in_divergence(*within, limits.divergence)
+        else:
+            found = nearest_in_reach(*within, limits.change, self._objective)
+        if found is None or not self._leaves_a_way(found.weights, limits):
+            return None
+        duals = bound_duals(found.slope)
+        by = "divergence" if limits.divergence < math.inf else "change"
+        duals[by] = np.array([found.price])
+        return Nearest(found.weights, duals, ceiling, "closed form")
+
+    def _keeps_rest(self, weights: Array, limits: Limits, previous: Array | None) -> bool:
+        """Whether a mixture within bounds and, if they are disjoint, groups keeps the rest."""
+        if self._coupled and not self._membership.keeps_coupled(weights, limits, previous, EXACT):
+            return False
+        return self._leaves_a_way(weights, limits)
+
+    def _leaves_a_way(self, weights: Array, limits: Limits) -> bool:
+        return self._membership.leaves_a_way(weights, limits, EXACT * limits.weight)
 
     def _by_multipliers(
         self, level: Array, limits: Limits, ceiling: Array, previous: Array | None
@@ -148,7 +182,7 @@ class Projection:
         self, found: multipliers.Multipliers, limits: Limits, ceiling: Array, cuts: list[Cut]
     ) -> Nearest:
         rows = len(limits.bound)
-        duals = bound_duals(found.weights, found.slope, limits, ceiling)
+        duals = nearly_bound_duals(found.weights, found.slope, limits, ceiling)
         duals["bound"] = found.bound[:rows]
         duals["change"] = np.array([found.change])
         duals["divergence"] = np.array([found.divergence])
@@ -182,6 +216,6 @@ class Projection:
 
 def fit(lower: Array, upper: Array) -> bool:
     """Whether a mixture fits between these bounds."""
-    if (lower > upper + EXACT).any():
+    if worst(lower, upper) > EXACT:
         return False
     return bool(lower.sum() <= 1 + EXACT and upper.sum() >= 1 - EXACT)

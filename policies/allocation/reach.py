@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 
-from policies.allocation.filling import FAINTEST, Objective, nearest_within
+from policies.allocation.filling import Objective, fill, slope_between
 from policies.signals import Array
-
-# What rounding leaves of the difference of two slopes.
-LEVEL = 1e-9
 
 
 class Reached(NamedTuple):
@@ -18,9 +16,8 @@ class Reached(NamedTuple):
 
     Attributes:
         weights: Shape (k,).
-        price: Dual of the total variation.
-        slope: How the rest of the Lagrangian rises in each entry, by which its bounds' duals are
-            known, shape (k,).
+        price: Dual of the limit.
+        slope: Of the rest of the Lagrangian in each share, zero but at bounds, shape (k,).
     """
 
     weights: Array
@@ -29,7 +26,12 @@ class Reached(NamedTuple):
 
 
 def nearest_in_reach(
-    level: Array, lower: Array, upper: Array, previous: Array, change: float, objective: Objective
+    level: Array,
+    lower: Array,
+    upper: Array,
+    previous: Array,
+    change: float,
+    objective: Objective,
 ) -> Reached | None:
     """The nearest mixture of those that are exactly ``change`` away from the last one.
 
@@ -51,39 +53,49 @@ def nearest_in_reach(
         limit does not hold the nearest one back.
     """
     base = np.minimum(np.maximum(previous, lower), upper)
-    forced = float(np.abs(base - previous).sum())
-    lacking = 1.0 - float(base.sum())
-    rise, fall = change - (forced - lacking) / 2, change - (forced + lacking) / 2
+    total = float(np.add.reduce(base))
+    put = base - previous
+    forced = float(np.add.reduce(np.abs(put))) if np.count_nonzero(put) else 0.0
+    rise, fall = change - (forced - 1 + total) / 2, change - (forced + 1 - total) / 2
     if rise < 0 or fall < 0:
         return None
-    total = float(base.sum())
+    up, down = _first_guess(level, base, rise, fall, objective)
     try:
-        risen = nearest_within(level, base, upper, total + rise, objective)
-        fallen = nearest_within(level, lower, base, total - fall, objective)
+        rises = fill(level, base, upper, total + rise, objective, up).at
+        falls = fill(level, lower, base, total - fall, objective, down).at
     except ValueError:
         return None
-    weights = np.where(risen > base, risen, fallen)
-    if objective == "kl":
-        slope = np.log(np.maximum(weights, FAINTEST) / level)
-    else:
-        slope = 2 * (weights - level)
-    # Free entries that rise have one slope, those that fall have another.
-    up = float(np.max(slope, where=risen > base, initial=-np.inf))
-    down = float(np.min(slope, where=fallen < base, initial=np.inf))
-    if not np.isfinite(up):
-        up = float(np.min(slope, where=risen <= base, initial=np.inf))
-    if not np.isfinite(down):
-        down = float(np.max(slope, where=fallen >= base, initial=-np.inf))
-    if up > down + LEVEL:  # Even without a price it would not have moved as far.
+    if rises > falls:  # Even without a price it would not have moved as far.
         return None
-    price = max(down - up, 0.0)
-    slope = _without_price(slope - (up + down) / 2, price, weights - previous)
-    return Reached(weights, price, slope)
+    if objective == "kl":
+        price, risen, fallen = math.log(falls / rises), level * rises, level * falls
+    else:
+        price, risen, fallen = 2 * (falls - rises), level + rises, level + falls
+    spread = np.minimum(np.maximum(previous, risen), fallen)
+    weights = np.minimum(np.maximum(spread, lower), upper)
+    return Reached(weights, price, slope_between(weights, spread, objective))
 
 
-def _without_price(slope: Array, price: float, moved: Array) -> Array:
-    """What is left of the slopes beside those of the total variation."""
-    half = price / 2
-    # Where nothing moves any slope between these two is one of the total variation.
-    at_rest = np.minimum(np.maximum(-slope, -half), half)
-    return slope + np.where(moved == 0, at_rest, np.sign(moved) * half)
+def _first_guess(
+    level: Array, base: Array, rise: float, fall: float, objective: Objective
+) -> tuple[float, float]:
+    """The two scales or shifts if no bounds of domains held.
+
+    What rises, or falls, altogether is known at each break where an entry starts to.
+    """
+    if objective == "kl":
+        breaks = base / level
+        order = breaks.argsort()
+        breaks = breaks.take(order)
+        steep, held = np.add.accumulate(level.take(order)), np.add.accumulate(base.take(order))
+    else:
+        breaks = np.sort(base - level)
+        steep, held = np.arange(1.0, 1 + len(level)), np.add.accumulate(breaks)
+    risen = breaks * steep - held
+    mass, total = float(steep[-1]), float(held[-1])
+    last = max(int(risen.searchsorted(rise)), 1) - 1
+    up = (rise + float(held[last])) / float(steep[last])
+    last = min(int((breaks * mass - total - risen).searchsorted(-fall)), len(breaks) - 1) - 1
+    if last >= 0:
+        mass, total = mass - float(steep[last]), total - float(held[last])
+    return up, (total - fall) / mass

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policies.allocation.filling import Objective, nearest_within
+from policies.allocation.filling import Objective, fill, nearest_within
 from policies.signals import Array
 
 
@@ -42,6 +42,15 @@ def test_the_free_ones_are_scaled_or_shifted_alike(
         np.testing.assert_allclose(moved[free], common, atol=1e-11)
         assert (moved[found == lower] >= common - 1e-11).all()
         assert (moved[(found == upper) & (upper > lower)] <= common + 1e-11).all()
+
+
+@pytest.mark.parametrize("objective", ["kl", "euclidean"])
+@pytest.mark.parametrize("start", [-1.0, 0.0, 1e-9, 1.0, 1e9])
+def test_any_start_leads_to_the_same_amounts(objective: Objective, start: float) -> None:
+    level, lower, upper = random_boxes(np.random.default_rng(3), 30, 1.0)
+    found = fill(level, lower, upper, 1.0, objective, start).amounts
+    expected = nearest_within(level, lower, upper, 1.0, objective)
+    np.testing.assert_allclose(found, expected, atol=1e-13)
 
 
 @pytest.mark.parametrize("objective", ["kl", "euclidean"])

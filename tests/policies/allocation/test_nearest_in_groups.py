@@ -11,7 +11,8 @@ from reference import check_same, precisely
 
 from policies import programs
 from policies.allocation.closed_form import find_partition, nearest_in_groups
-from policies.allocation.filling import Objective
+from policies.allocation.duals import group_duals
+from policies.allocation.filling import Objective, slope_between
 from policies.signals import Array
 
 
@@ -60,7 +61,49 @@ def test_groups_agree_with_the_program(seed: int, objective: Objective) -> None:
         within.append(matrix @ weights <= bound)
     with precisely():
         assume(programs.solve(cp.Problem(cp.Minimize(distance), within)))
-    check_same(found, weights.value, level, objective)
+    check_same(found.weights, weights.value, level, objective)
+
+
+@pytest.mark.parametrize("objective", ["kl", "euclidean"])
+@given(seed=st.integers(0, 10_000), size=st.integers(1, 300))
+@settings(max_examples=40, deadline=None)
+def test_one_number_for_all_that_nothing_holds(objective: Objective, seed: int, size: int) -> None:
+    """The conditions of optimality, which a number for each group and one for all must meet."""
+    generator = np.random.default_rng(seed)
+    level, lower, upper, matrix, bound = random_bounds(generator, size)
+    partition = find_partition(matrix)
+    assert partition is not None
+    found = nearest_in_groups(level, lower, upper, partition, bound, objective)
+    assert found is not None
+    weights = found.weights
+    assert abs(weights.sum() - 1) < 1e-12
+    assert (weights >= lower).all()
+    assert (weights <= upper).all()
+    assert (matrix @ weights <= bound + 1e-12).all()
+    own, price = np.full(size, found.at), group_duals(found, partition.side, objective)
+    for row, at, dual, slack in zip(
+        matrix, found.rows, price, bound - matrix @ weights, strict=True
+    ):
+        assert dual < 1e-11 or abs(slack) < 1e-12
+        if dual > 0:
+            own[row != 0] = at
+    spread = level * own if objective == "kl" else level + own
+    np.testing.assert_allclose(found.spread, spread, rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(np.clip(spread, lower, upper), weights, atol=1e-14)
+
+
+@pytest.mark.parametrize("objective", ["kl", "euclidean"])
+def test_a_group_that_may_have_nothing(objective: Objective) -> None:
+    partition = find_partition(np.array([[1.0, 1, 0, 0]]))
+    assert partition is not None
+    level, zeros, ones = np.array([0.3, 0.3, 0.1, 0.3]), np.zeros(4), np.ones(4)
+    found = nearest_in_groups(level, zeros, ones, partition, np.zeros(1), objective)
+    assert found is not None
+    np.testing.assert_array_equal(found.weights[:2], 0.0)
+    assert found.weights.sum() == pytest.approx(1, abs=1e-14)
+    assert np.isfinite(group_duals(found, partition.side, objective)).all()
+    slope = slope_between(found.weights, found.spread, objective)
+    np.testing.assert_array_equal(slope, 0.0)
 
 
 @pytest.mark.parametrize(

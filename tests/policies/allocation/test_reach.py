@@ -11,12 +11,8 @@ from reference import check_same, precisely
 
 from policies import programs
 from policies.allocation.filling import Objective, nearest_within
+from policies.allocation.membership import half_distance
 from policies.allocation.reach import nearest_in_reach
-from policies.signals import Array
-
-
-def half_distance(one: Array, other: Array) -> float:
-    return float(np.abs(one - other).sum()) / 2
 
 
 @pytest.mark.parametrize("objective", ["kl", "euclidean"])
@@ -62,6 +58,19 @@ def test_two_scales_of_the_proposal() -> None:
     assert found is not None
     np.testing.assert_allclose(found.weights, [0.3, 0.1, 0.2, 0.4], atol=1e-15)
     assert found.price == pytest.approx(np.log(40 / 0.5), rel=1e-12)
+
+
+@pytest.mark.parametrize("objective", ["kl", "euclidean"])
+def test_what_the_proposal_leaves_out_falls_first(objective: Objective) -> None:
+    """Its breaks are a million millions times those of the others."""
+    level, previous = np.array([1e-12, 1e-12, 0.6, 0.4]), np.array([0.2, 0.1, 0.4, 0.3])
+    found = nearest_in_reach(level, np.zeros(4), np.ones(4), previous, 0.25, objective)
+    assert found is not None
+    assert found.weights.sum() == pytest.approx(1, abs=1e-13)
+    assert half_distance(found.weights, previous) == pytest.approx(0.25, abs=1e-13)
+    fallen = found.weights[:2]
+    assert fallen.sum() == pytest.approx(0.05, abs=1e-13)
+    np.testing.assert_allclose(fallen, 0.025, atol=1e-10)
 
 
 def test_a_limit_that_holds_nothing_back() -> None:
