@@ -16,7 +16,12 @@ TOOLS = {
     "stories": ("mixer.stories", "write_corpus", "write the small built-in multilingual corpus"),
     "export": ("trainer.handover", "export", "write a run's mixture in the form of another tool"),
     "report": ("trainer.report.writing", "report", "turn a run into one page that opens from disk"),
+    "lid train": ("mixer.languages.training", "train", "learn to tell a folder's languages apart"),
+    "lid check": ("mixer.languages.inspection", "check", "show what is in another language"),
+    "lid filter": ("mixer.languages.filtering", "filter_text", "set that text aside"),
 }
+# Their commands are named by two words.
+GROUPS = {name.split()[0] for name in TOOLS if " " in name}
 _HELP = {
     "fit": "train a model with a mixing policy",
     "validate": "evaluate a checkpoint on the validation split",
@@ -44,7 +49,7 @@ def main() -> None:
     if not words or words[0] in ("-h", "--help"):
         print(usage())
         return
-    command = words[0]
+    command = " ".join(words[: 2 if words[0] in GROUPS else 1])
     if command not in _HELP:
         sys.exit(f"glotmix: no command {command!r}; there are {', '.join(_HELP)}")
     try:
@@ -70,14 +75,26 @@ def _run(command: str, words: list[str]) -> None:
     if command == "show":
         parser = ArgumentParser(prog="glotmix show", description="Print runs side by side.")
         parser.add_argument("runs", nargs="+", type=Path, help="folders of runs")
-        import_module("trainer.table").show(parser.parse_args(words[1:]).runs)
+        parser.add_argument(
+            "--watch", type=float, metavar="SECONDS", help="print again, until all are through"
+        )
+        import_module("trainer.table").show(**vars(parser.parse_args(words[1:])))
         return
     if command in ("compare", "simulate"):
         module = "trainer.compare.comparing" if command == "compare" else "trainer.simulating"
         import_module(module).run(words[1:])
         return
     module, name, _ = TOOLS[command]
-    _call(getattr(import_module(module), name), f"glotmix {command}", words[1:])
+    if command == "prepare" and (of_pipeline := _of_pipeline(words)):
+        module, name, words = "mixer.pipeline.command", "prepare_by_pipeline", of_pipeline
+    _call(getattr(import_module(module), name), f"glotmix {command}", words[len(command.split()) :])
+
+
+def _of_pipeline(words: list[str]) -> list[str]:
+    """The words without ``--pipeline``, which the path of its configuration follows; or none."""
+    flags = [word for word in words if word == "--pipeline" or word.startswith("--pipeline=")]
+    rest = [word.removeprefix("--pipeline=") for word in words if word != "--pipeline"]
+    return rest if flags else []
 
 
 def _call(function: Callable[..., object], prog: str, words: list[str]) -> None:

@@ -5,24 +5,28 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator
-from typing import Any
+from copy import copy
+from typing import Any, cast
 
 import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from policies import Policy
+from trainer.data import CorpusDataModule
 from trainer.evaluating import EvaluationCallback
 from trainer.heat_map import heat_map
+from trainer.loss_picture import loss_picture
 from trainer.mixing import MixingCallback
 from trainer.mixture_picture import mixture_picture
 
 # Mixtures that are remembered for the picture; of more, every second one is forgotten.
 _REMEMBERED = 512
+_STATE = ("steps", "weights", "every", "validations", "losses")
 
 
 class GalleryCallback(Callback):
-    """At every validation: the mixture over time, matrices between languages, and tables as text.
+    """At every validation: mixture and losses over time, matrices between languages, and tables.
 
     At the end of training the policy's settings go with the held-out losses, so that runs can be
     sorted by either.
@@ -37,6 +41,8 @@ class GalleryCallback(Callback):
         self._steps: list[int] = []
         self._weights: list[list[float]] = []
         self._every = 1
+        self._validations: list[int] = []
+        self._losses: list[list[float]] = []
 
     def on_train_batch_end(
         self,
@@ -46,11 +52,13 @@ class GalleryCallback(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        ends_step = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        if not ends_step or trainer.global_step % self._every:
+        step = trainer.global_step
+        # A step may have several micro-batches; until its last one the count is that of the last.
+        if step == 0 or step % self._every or self._steps[-1:] == [step]:
             return
-        self._steps.append(trainer.global_step)
-        self._weights.append(self._mixing.mixture_now().weights.tolist())
+        data = cast(CorpusDataModule, trainer.datamodule)  # type: ignore[attr-defined]
+        self._steps.append(step)
+        self._weights.append(data.mixture.weights.tolist())
         if len(self._steps) > _REMEMBERED:
             self._every *= 2
             kept = [place for place, step in enumerate(self._steps) if step % self._every == 0]
@@ -60,6 +68,10 @@ class GalleryCallback(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
+        result = self._evaluation.validation
+        if result is not None:
+            self._validations.append(trainer.global_step)
+            self._losses.append(result.bits_per_byte.tolist())
         for logger in _loggers(trainer):
             self._hang(logger, trainer.global_step)
 
@@ -79,6 +91,9 @@ class GalleryCallback(Callback):
         if self._steps:
             area = mixture_picture(self._steps, np.array(self._weights), mixing.names)
             show.add_image("mixture/over_time", area, step, dataformats="HWC")
+        if self._losses:
+            lines = loss_picture(self._validations, np.array(self._losses), mixing.names)
+            show.add_image("mixture/bits_per_byte", lines, step, dataformats="HWC")
         for name, value in mixing.policy.diagnostics(mixing.policy_state).items():
             if np.ndim(value) == 2:
                 picture = heat_map(np.asarray(value), mixing.names)
@@ -104,11 +119,11 @@ class GalleryCallback(Callback):
         return "\n".join(lines)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"steps": self._steps, "weights": self._weights, "every": self._every}
+        return {name: getattr(self, f"_{name}") for name in _STATE}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._steps, self._weights = list(state_dict["steps"]), list(state_dict["weights"])
-        self._every = state_dict["every"]
+        for name in _STATE:
+            setattr(self, f"_{name}", copy(state_dict[name]))
 
 
 def settings_of(policy: Policy) -> dict[str, bool | int | float | str]:

@@ -12,20 +12,22 @@ from PIL import Image, ImageDraw, ImageFont
 from policies import Array
 
 Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
-# The least side of the matrix in pixels, and the largest of an entry.
+# The least side of the matrix in pixels, and the largest of an entry. TensorBoard first shows a
+# picture some 350 pixels wide, so letters are as large as their row allows.
 _LEAST, _LARGEST_ENTRY = 512, 64
 _HELPS, _HARMS, _UNKNOWN = np.array([27, 120, 55]), np.array([150, 40, 90]), np.array([200] * 3)
 _MARGIN, _INK = 6, (60, 60, 60)
 # Smaller letters cannot be read: of many names only every second, third, ... is written.
-_SMALLEST_LETTERS = 11
+_SMALLEST_LETTERS, _LARGEST_LETTERS = 11, 22
 
 
 def heat_map(matrix: Array, names: Sequence[str]) -> NDArray[np.uint8]:
     """Green where positive, purple where negative, white at zero: (height, width, 3).
 
-    Rows, from the top, are the languages evaluated and columns those trained on. The strongest
-    entry has the full colour, what is not finite is grey; small matrices have their numbers
-    written in.
+    Rows, from the top, are the languages evaluated and columns those trained on. What is not
+    finite is grey; small matrices have their numbers written in. What a language does for itself
+    is often many times what it does for others, so the strongest entry between two different ones
+    has the full colour.
 
     Args:
         matrix: Shape (k, k).
@@ -33,7 +35,7 @@ def heat_map(matrix: Array, names: Sequence[str]) -> NDArray[np.uint8]:
     """
     entry = min(_LARGEST_ENTRY, max(1, -(-_LEAST // len(names))))
     colours = _colours(matrix).repeat(entry, axis=0).repeat(entry, axis=1)
-    letters = max(_SMALLEST_LETTERS, min(16, entry * 2 // 3))
+    letters = max(_SMALLEST_LETTERS, min(_LARGEST_LETTERS, entry - 2))
     font = ImageFont.load_default(letters)
     every = -(-(letters + 2) // entry)
     left = round(max(font.getlength(name) for name in names)) + 2 * _MARGIN
@@ -50,11 +52,18 @@ def heat_map(matrix: Array, names: Sequence[str]) -> NDArray[np.uint8]:
     return np.asarray(picture)
 
 
+def strongest(matrix: Array) -> float:
+    """The largest effect between two different languages, or at all if there is none between."""
+    known = np.abs(np.where(np.isfinite(matrix), matrix, 0.0))
+    between = known[~np.eye(len(known), dtype=bool)].max(initial=0.0)
+    return float(between if between > 0 else known.max(initial=0.0))
+
+
 def _colours(matrix: Array) -> NDArray[np.uint8]:
     known = np.isfinite(matrix)
     finite = np.where(known, matrix, 0.0)
-    strongest = float(np.abs(finite).max(initial=0.0))
-    strength = np.abs(finite / strongest if strongest > 0 else finite)[..., None]
+    full = strongest(matrix)
+    strength = np.minimum(np.abs(finite / full if full > 0 else finite), 1.0)[..., None]
     colour = np.where(finite[..., None] > 0, _HELPS, _HARMS)
     shaded = np.where(known[..., None], 255 + strength * (colour - 255), _UNKNOWN)
     return np.round(shaded).astype(np.uint8)
@@ -72,8 +81,8 @@ def _upwards(
 
 def _write_numbers(draw: ImageDraw.ImageDraw, matrix: Array, left: int, entry: int) -> None:
     font = ImageFont.load_default(_SMALLEST_LETTERS)
-    strongest = float(np.nanmax(np.abs(matrix), initial=0.0))
+    full = strongest(matrix)
     for (row, column), value in np.ndenumerate(matrix):
-        ink = "white" if abs(value) > 0.6 * strongest > 0 else _INK
+        ink = "white" if abs(value) > 0.6 * full > 0 else _INK
         place = (left + (column + 0.5) * entry, left + (row + 0.5) * entry)
         draw.text(place, f"{value:.2g}", ink, font, anchor="mm")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import platform
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,9 @@ from trainer.held_out import HeldOut
 from trainer.mixing import MixingCallback
 
 FILE_NAME = "summary.json"
+# The same document and who writes it, while a run is under way.
+LIVE_NAME = "live.json"
+_LIVE_SECONDS = 5.0
 # The numbers of more domains than this would make the file large; TensorBoard has them as pictures.
 MOST_IN_MATRIX = 64
 _FORMAT = "glotmix-run"
@@ -26,6 +32,8 @@ _FORMAT = "glotmix-run"
 
 class SummaryCallback(Callback):
     """Writes ``summary.json`` at every validation and at the end of training.
+
+    In between, ``live.json`` has the same every few seconds; a run that is through has none.
 
     Args:
         folder: The run's folder.
@@ -44,16 +52,37 @@ class SummaryCallback(Callback):
         self._folder, self._mixing = folder, mixing
         self._evaluation, self._guard = evaluation, guard
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._due = 0.0
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        if time.monotonic() >= self._due:
+            process = {"host": platform.node(), "pid": os.getpid()}
+            self._write(LIVE_NAME, trainer, pl_module, process=process)
+            self._due = time.monotonic() + _LIVE_SECONDS
+
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
-            self._write(trainer, pl_module, finished=False)
+            self._write(FILE_NAME, trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._write(trainer, pl_module, finished=trainer.global_step >= trainer.max_steps)
+        finished = trainer.global_step >= trainer.max_steps
+        self._write(FILE_NAME, trainer, pl_module, finished=finished)
+        if trainer.is_global_zero:
+            (self._folder / LIVE_NAME).unlink(missing_ok=True)
 
-    def _write(self, trainer: Trainer, pl_module: LightningModule, *, finished: bool) -> None:
-        if not trainer.is_global_zero:
-            return
+    def _write(self, name: str, trainer: Trainer, pl_module: LightningModule, **more: Any) -> None:
+        if trainer.is_global_zero:
+            write_json(self._folder / name, self._document(trainer, pl_module) | more)
+
+    def _document(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
         mixing, totals = self._mixing, self._mixing.totals
         weights, epochs, tokens = mixing.mixture_now()
         columns = {
@@ -71,7 +100,7 @@ class SummaryCallback(Callback):
             "policy": type(mixing.policy).__qualname__,
             "step": trainer.global_step,
             "max_steps": trainer.max_steps,
-            "finished": finished,
+            "finished": False,
             "skipped_steps": self._guard.skipped,
             "total_cost_tokens": float(tokens.sum()) + mixing.panel.tokens,
             "domains": by_domain(mixing.names, columns),
@@ -86,7 +115,7 @@ class SummaryCallback(Callback):
                 "ways": dict(mixing.account.ways),
                 "solver_failures": mixing.account.failures,
             }
-        write_json(self._folder / FILE_NAME, document)
+        return document
 
 
 def _held_out_columns(split: str, result: HeldOut) -> dict[str, Any]:
@@ -137,6 +166,15 @@ def load_summary(folder: Path) -> dict[str, Any]:
         raise ValueError(
             f"{folder} holds no {FILE_NAME}; it is written at a run's first validation"
         )
+    return read_document(path)
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """Read what a run wrote of itself.
+
+    Raises:
+        ValueError: The file is something else.
+    """
     document = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(document, dict) or document.get("format") != _FORMAT:
         raise ValueError(f"{path} is not the summary of a run")

@@ -47,4 +47,4 @@ def test_mistakes_are_told_in_one_line(corpus: Path, tmp_path: Path) -> None:
     assert "glotmix fit: sequence_length 4000 is too long for domain 'sw'" in result.stderr
     result = glotmix("show", str(tmp_path))
     assert result.returncode == 1
-    assert result.stderr.startswith(f"glotmix show: {tmp_path} holds no summary.json")
+    assert result.stderr.startswith(f"glotmix show: {tmp_path} holds neither live.json nor")

@@ -36,7 +36,20 @@ def test_runs_stand_side_by_side() -> None:
 
 
 def test_an_unfinished_run_says_so() -> None:
-    assert "(unfinished)" in render([("a", summary([1.0, 2.0], finished=False))])
+    late = summary([1.0, 2.0], finished=False)
+    assert "step 10 of 20 (unfinished)" in render([("a", late)])
+    late["state"] = "running, wrote 3 s ago"
+    assert "step 10 of 20 (running, wrote 3 s ago)" in render([("a", late)])
+
+
+def test_a_run_that_stands_alone_shows_its_training_too() -> None:
+    early = summary([None, None], finished=False)
+    early["domains"]["sw"] |= {"train_bits_per_byte": 3.25, "weight": 0.125}
+    by_name = {
+        line.split()[0]: line.split() for line in render([("a", early)]).splitlines() if line
+    }
+    assert by_name["sw"] == ["sw", "1,234,567", "2.50", "0.250", "0.125", "3.2500", "-"]
+    assert by_name["worst"] == ["worst", "sw", "3.2500", "-"]
 
 
 def test_runs_over_other_domains_are_refused() -> None:

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 import numpy as np
 from markupsafe import Markup
 
-from policies import Array
+from trainer.heat_map import strongest
 from trainer.report.plane import shortened
 
 _WIDTH = 460
@@ -38,7 +38,7 @@ def heat_chart(
         names: Of the domains.
     """
     values = np.array(matrix, dtype=np.float64)
-    strongest = _strongest(values)
+    full = strongest(values)
     square = min(max(_WIDTH // len(names), _LEAST_SQUARE), _LARGEST_SQUARE)
     margin = 12 + 0.62 * _FONT * max(len(shortened(name, _LETTERS)) for name in names)
     size = f"{margin + square * len(names) + 4:.0f}"
@@ -52,7 +52,7 @@ def heat_chart(
     squares = SubElement(root, "g", {"transform": f"translate({margin:.0f} {margin:.0f})"})
     for row, column in np.argwhere(np.isfinite(values)).tolist():
         value = float(values[row, column])
-        strength = min(1.0, abs(value) / strongest) if strongest > 0 else 0.0
+        strength = min(1.0, abs(value) / full) if full > 0 else 0.0
         attributes = {
             "class": "helps" if value > 0 else "harms",
             "fill-opacity": f"{strength:.2f}",
@@ -61,14 +61,7 @@ def heat_chart(
         cell = SubElement(squares, "path", attributes)
         text = f"{names[row]} evaluated, {names[column]} trained on: {value:.4g}"
         SubElement(cell, "title").text = text
-    return HeatChart(Markup(tostring(root, encoding="unicode")), strongest)
-
-
-def _strongest(values: Array) -> float:
-    """The largest effect between two different domains, or at all if there is none between two."""
-    known = np.abs(np.where(np.isfinite(values), values, 0.0))
-    between = known[~np.eye(len(known), dtype=bool)].max(initial=0.0)
-    return float(between if between > 0 else known.max(initial=0.0))
+    return HeatChart(Markup(tostring(root, encoding="unicode")), full)
 
 
 def _name(root: Element, name: str, place: dict[str, str], anchor: str) -> None:

@@ -50,7 +50,7 @@ class Plane:
         values: tuple[float, float],
         room: int = ROOM,
     ) -> None:
-        self._steps, self._values = _widened(*steps), _widened(*values)
+        self._steps, self._values = widened(*steps), widened(*values)
         self._root = Element(
             "svg", {"viewBox": f"0 0 {WIDTH} {HEIGHT}", "role": "img", "aria-label": title}
         )
@@ -149,7 +149,7 @@ def spread(wanted: Sequence[float], gap: float, limit: float) -> list[float]:
     return found
 
 
-def _widened(low: float, high: float) -> tuple[float, float]:
+def widened(low: float, high: float) -> tuple[float, float]:
     """A range that is not a point."""
     if high > low:
         return low, high
