@@ -3,10 +3,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from policies.minimax.blocks import Schedule
 from policies.minimax.pairs import compare, hear
-from policies.minimax.state import MinimaxState, first_state
+from policies.minimax.state import Block, MinimaxState, first_state
 from policies.signals import Array, Signal, ValidationLoss
 from policies.synthetic import make_feedback, make_task
 
@@ -56,6 +57,36 @@ def test_a_pair_tells_half_the_difference_of_its_blocks() -> None:
     np.testing.assert_allclose(state.mean_drop, mean)
     np.testing.assert_allclose(state.moments.cross, np.outer(fall, shift), atol=1e-12)
     np.testing.assert_allclose(state.moments.design, 0.002 * np.outer(shift, shift))
+
+
+@pytest.mark.parametrize("recency", [0.0, 0.1])
+def test_a_pair_tells_what_one_block_does_and_half_of_what_its_order_does(recency: float) -> None:
+    """On losses that depend on all that was read, steeply, and on what was read last."""
+    before, lean = np.full(3, 5.0), np.array([2.0, -1.0, -1.0])
+
+    def losses(read: Array, last: Array) -> Array:
+        return 40 / read - recency * last
+
+    told, middles, ends = [], [], []
+    for sign in (1, -1):
+        first, second = 4 + sign * lean, 4 - sign * lean
+        start = losses(before, np.full(3, 4.0))
+        middle = losses(before + first, first)
+        end = losses(before + first + second, second)
+        state = after(5)._replace(
+            first=Block(first, start - middle),
+            block=Block(second, middle - end),
+            mean_drop=(start - end) / 2,
+        )
+        feedback = replace(make_feedback(TASK, TASK.prior, 4), learning_rate=1.0)
+        moments = compare(state, feedback, memory=1.0).moments
+        told.append(moments.cross[:, 0] / (sign * lean[0] / 12))
+        middles.append(middle)
+        ends.append(end)
+    one_block = (middles[1] - middles[0]) / 2
+    order = (ends[0] - ends[1]) / 2
+    np.testing.assert_allclose((told[0] - told[1]) / 2, one_block + order / 2)
+    assert (np.abs(order) > 0).all() == (recency > 0)
 
 
 def test_a_first_pair_has_nothing_to_compare_with() -> None:
