@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -96,6 +98,34 @@ def start(
     )
 
 
+def start_ranks(config: Mapping[str, Any], *words: str, num_ranks: int = 2) -> list[WarmProcess]:
+    """Start the ranks of a ``glotmix fit`` on this machine, as torchrun does."""
+    run_dir = Path(config["run_dir"])
+    path = write(config, run_dir.with_name(run_dir.name + "-config"))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = {
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(HERE),
+        "TORCHELASTIC_RUN_ID": run_dir.name,
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": str(num_ranks),
+        "LOCAL_WORLD_SIZE": str(num_ranks),
+        "GROUP_RANK": "0",
+    }
+    return [
+        WarmProcess(
+            [sys.executable, "-m", "trainer.cli", "fit", "--config", str(path), *words],
+            env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            start_new_session=True,
+            stderr=subprocess.STDOUT,
+        )
+        for rank in range(num_ranks)
+    ]
+
+
 def finish(process: subprocess.Popen[bytes] | WarmProcess) -> str:
     """Wait for a run that must succeed; returns what it printed."""
     output, _ = process.communicate(timeout=240)
@@ -111,7 +141,13 @@ def kill_when(process: subprocess.Popen[bytes] | WarmProcess, record: Path, step
         assert process.poll() is None, process.communicate()[0].decode()
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
+    kill(process)
+
+
+def kill(process: subprocess.Popen[bytes] | WarmProcess) -> None:
+    """SIGKILL a process and all that it started, if it is still there."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
 
 

@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 import torch
-from small_runs import configuration, finish, kill_when, read_record, run_here, start
+from small_runs import (
+    configuration,
+    finish,
+    kill,
+    kill_when,
+    read_record,
+    run_here,
+    start,
+    start_ranks,
+)
 from warm_processes import WarmProcess
 
 from trainer.summary import load_summary
@@ -87,11 +96,15 @@ def test_two_ranks_resume_to_the_bit_and_one_rank_continues_them(
         "trainer__strategy": "ddp",
         "policy": {"class_path": "policies.Fixed", "init_args": {"weights": schedule}},
     }
-    finish(start(config_of(corpus, tmp_path, "whole", **changes)))
+    for process in start_ranks(config_of(corpus, tmp_path, "whole", **changes)):
+        finish(process)
     config = config_of(corpus, tmp_path, "killed", **changes)
-    kill_when(start(config), tmp_path / "killed-record" / "rank1.jsonl", 13)
+    first, second = start_ranks(config)
+    kill_when(first, tmp_path / "killed-record" / "rank1.jsonl", 13)
+    kill(second)
     shutil.copytree(tmp_path / "killed", tmp_path / "kept")
-    finish(start(config, "--ckpt_path", "last"))
+    for process in start_ranks(config, "--ckpt_path", "last"):
+        finish(process)
     whole = [read_record(tmp_path / "whole-record", rank) for rank in range(2)]
     for rank in range(2):
         assert len(whole[rank]) == 24
