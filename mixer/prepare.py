@@ -45,6 +45,9 @@ def prepare(
     It can be interrupted, killed, and run again: what is finished is kept as long as its text
     (size and time of change) and the tokenizer are the same.
 
+    ``--pipeline CONFIG.yaml`` in place of SOURCE reads other formats and places, filters and
+    removes duplicates: docs/pipeline.md.
+
     Args:
         source: Folder with a folder of text per domain.
         out: Folder to write to; made if it does not exist.

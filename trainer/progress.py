@@ -65,7 +65,10 @@ def figures(
     seen = np.isfinite(bits_per_byte)
     if not seen.any():
         return "", {}
-    places = {"best": np.nanargmin(bits_per_byte), "worst": np.nanargmax(bits_per_byte)}
+    places = {
+        "best": int(np.nanargmin(bits_per_byte)),
+        "worst": int(np.nanargmax(bits_per_byte)),
+    }
     texts = {
         which: f"{names[at][:_LONGEST_NAME]} {bits_per_byte[at]:.2f}@{_percent(weights[at])}"
         for which, at in places.items()

@@ -110,12 +110,13 @@ class Rehydration(SamplingFunction):
     neighbouring sizes and round; here rates stay fractions, for streams obey those.
 
     Args:
-        cluster_size: Name of the score that holds the size of a document's cluster.
+        cluster_size: Name of the score that holds the size of a document's cluster, by default that
+            which `glotmix prepare --pipeline` writes.
         removed: Name of the score that holds the part of the group that filters removed, 0 to 1.
         most: Rate of the best group, at least 1.
     """
 
-    cluster_size: str = "cluster_size"
+    cluster_size: str = "minhash_cluster_size"
     removed: str = "removed"
     most: float = 10.0
 

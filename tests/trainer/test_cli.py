@@ -27,6 +27,9 @@ def test_help_lists_every_command() -> None:
         "compare",
         "report",
         "export",
+        "lid train",
+        "lid check",
+        "lid filter",
     ):
         assert f"\n  {command}" in result.stdout
     assert result.returncode == 0

@@ -87,24 +87,26 @@ def test_documents_without_a_score_are_counted() -> None:
 def test_clusters_of_proven_quality_come_back() -> None:
     size = np.array([1.0, 1.0, 4.0, 4.0])
     removed = np.array([0.9, 0.9, 0.1, 0.1])
-    found = Rehydration(most=5.0).rates({"cluster_size": size, "removed": removed}, TOKENS)
+    found = Rehydration(most=5.0).rates({"minhash_cluster_size": size, "removed": removed}, TOKENS)
     # Of all documents 0.26 were removed: single ones come once, those of clusters of four most.
     np.testing.assert_allclose(found, [1.0, 1.0, 5.0, 5.0])
     half_way = np.array([0.9, 0.9, 0.1, (0.1 + (0.9 * 2 + 0.1 * 4) / 6) / 2])
     size = np.array([1.0, 1.0, 4.0, 1e-9 + 1])
-    rates_ = Rehydration(most=5.0).rates({"cluster_size": size, "removed": half_way}, TOKENS)
+    rates_ = Rehydration(most=5.0).rates(
+        {"minhash_cluster_size": size, "removed": half_way}, TOKENS
+    )
     assert rates_[2] == 5.0
     assert 1.0 < rates_[3] < 5.0
 
 
 def test_where_filters_were_alike_all_come_once() -> None:
-    same = {"cluster_size": np.array([1.0, 2.0, 8.0, 3.0]), "removed": np.full(4, 0.3)}
+    same = {"minhash_cluster_size": np.array([1.0, 2.0, 8.0, 3.0]), "removed": np.full(4, 0.3)}
     np.testing.assert_array_equal(Rehydration().rates(same, TOKENS), np.ones(4))
 
 
 def test_parts_and_sizes_that_cannot_be_are_refused() -> None:
-    scores = {"cluster_size": np.array([0.0, 2.0]), "removed": np.array([0.3, 0.2])}
-    with pytest.raises(ValueError, match="cluster_size must be at least 1"):
+    scores = {"minhash_cluster_size": np.array([0.0, 2.0]), "removed": np.array([0.3, 0.2])}
+    with pytest.raises(ValueError, match="minhash_cluster_size must be at least 1"):
         Rehydration().rates(scores, TOKENS[:2])
     with pytest.raises(ValueError, match="most must be from 1 to 100, got 0"):
         Rehydration(most=0.0)

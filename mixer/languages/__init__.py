@@ -1,0 +1,1 @@
+"""Which language text is in: fastText models learnt, asked and obeyed."""
