@@ -14,7 +14,7 @@ from policies.allocation.constraint import Constraint
 from policies.allocation.constraints import Epochs
 from policies.allocation.duals import binding
 from policies.allocation.feasible_set import Limits
-from policies.allocation.filling import FAINTEST, nearest_within
+from policies.allocation.filling import FAINTEST, nearest_within, ones
 from policies.allocation.goal_programs import best_feasible
 from policies.allocation.membership import Membership
 from policies.allocation.program import SlackProgram, loosened
@@ -174,8 +174,8 @@ class Allocator:
             RuntimeError: Constraints cannot be kept any more, and the allocator is strict.
         """
         limits = self._always or self._set.limits(tokens_drawn, step)
-        least = float(np.minimum.reduce(proposal))
-        if not least >= 0 or not abs(float(np.add.reduce(proposal)) - 1) <= FEASIBLE:
+        least = proposal.item(proposal.argmin())
+        if not least >= 0 or not abs(float(proposal.dot(ones(len(proposal)))) - 1) <= FEASIBLE:
             raise ValueError("a proposal must be a mixture: not negative and summing to one")
         if self._membership.keeps(proposal, limits, previous):
             return Allocation(proposal)
@@ -217,7 +217,7 @@ class Allocator:
         return None if found is None else self._allocation(found, limits, goal.unit)
 
     def _allocation(self, found: Nearest, limits: Limits, unit: str) -> Allocation:
-        weights = found.weights / float(np.add.reduce(found.weights))
+        weights = found.weights / float(found.weights.dot(ones(len(found.weights))))
         costs = binding(self._set, limits, found.ceiling, found.duals)
         return Allocation(weights, costs, how=found.how, unit=unit)
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.allocation.filling import FAINTEST, Objective, fill
+from policies.allocation.membership import worst
 from policies.allocation.segments import Segments, fill_segments, segments_of
 from policies.signals import Array
 
@@ -24,14 +25,30 @@ class Partition(NamedTuple):
         side: 1 where a row bounds its group from above, -1 where from below, shape (r,).
         least: Row that bounds each domain's group from below, shape (k,); r for none.
         most: Row that bounds it from above, likewise; r + 1 for none.
-        twice: Whether a group is bounded from both sides.
+        twice: The two rows of each group that is bounded from both sides, shape (2, n).
     """
 
     rows: Segments
     side: Array
     least: NDArray[np.int64]
     most: NDArray[np.int64]
-    twice: bool
+    twice: NDArray[np.int64]
+
+
+class Held(NamedTuple):
+    """What the bounds of domains and of groups say whatever the proposal is.
+
+    Attributes:
+        lower: Of the domains of every row, shape (n,).
+        upper: Likewise.
+        totals: Of each row's group where the row holds, as far as its domains can, shape (r,).
+        idle: Rows that the bounds of domains keep anyway, shape (r,); None if there are none.
+    """
+
+    lower: Array
+    upper: Array
+    totals: Array
+    idle: NDArray[np.bool_] | None
 
 
 class Grouped(NamedTuple):
@@ -81,14 +98,40 @@ def find_partition(matrix: Array) -> Partition | None:
             return None
         end[members] = place
     rows = segments_of([np.flatnonzero(row) for row in matrix])
-    twice = bool((ends < number).all(axis=0).any())
+    twice = np.unique(ends[:, (ends < number).all(axis=0)], axis=1)
     return Partition(rows, side, ends[0], ends[1], twice)
 
 
 def no_groups(size: int) -> Partition:
     """No rows at all."""
     ends = np.zeros(size, dtype=np.int64)
-    return Partition(segments_of([]), np.empty(0), ends, ends + 1, False)
+    return Partition(segments_of([]), np.empty(0), ends, ends + 1, np.empty((2, 0), np.int64))
+
+
+def hold(lower: Array, upper: Array, partition: Partition, bound: Array) -> Held | None:
+    """What rows come to within the bounds of domains; None where they cannot be kept.
+
+    Args:
+        lower: Of each domain, shape (k,).
+        upper: Of each domain, shape (k,).
+        partition: The groups.
+        bound: Right sides of the rows the partition was found in, shape (r,).
+    """
+    rows, side = partition.rows, partition.side
+    lower, upper = lower.take(rows.places), upper.take(rows.places)
+    if len(side) == 0:
+        return Held(lower, upper, side, None)
+    asked = side * bound
+    least, most = np.add.reduceat(lower, rows.starts), np.add.reduceat(upper, rows.starts)
+    totals = np.minimum(np.maximum(asked, least), most)
+    lacks = side * (totals - asked)
+    if (lacks > SLACK).any():
+        return None
+    low, high = partition.twice
+    if len(low) and worst(totals[low], totals[high]) > SLACK:
+        return None
+    idle = lacks < 0
+    return Held(lower, upper, totals, idle if np.count_nonzero(idle) else None)
 
 
 def nearest_in_groups(
@@ -96,7 +139,7 @@ def nearest_in_groups(
     lower: Array,
     upper: Array,
     partition: Partition,
-    bound: Array,
+    held: Held,
     objective: Objective,
 ) -> Grouped | None:
     """The nearest mixture within bounds of domains and of disjoint groups.
@@ -110,7 +153,7 @@ def nearest_in_groups(
         lower: Of each domain, shape (k,).
         upper: Of each domain, shape (k,).
         partition: The groups.
-        bound: Right sides of the rows the partition was found in, shape (r,).
+        held: Of `hold` for these bounds.
         objective: Which distance.
 
     Returns:
@@ -121,17 +164,13 @@ def nearest_in_groups(
         if len(partition.side) == 0:
             weights, at = fill(level, lower, upper, 1.0, objective)
             return Grouped(weights, level * at if scales else level + at, at, partition.side)
-        rows = _where_rows_hold(level, lower, upper, partition, bound, objective)
-        if rows is None:
-            return None
+        rows = _where_rows_hold(level, partition, held, objective)
         ends = np.concatenate((rows, NEVER[objective]))
-        from_below, from_above = ends.take(partition.least), ends.take(partition.most)
+        from_below, from_above = ends[partition.least], ends[partition.most]
         low = level * from_below if scales else level + from_below
         high = level * from_above if scales else level + from_above
         least = np.minimum(np.maximum(low, lower), upper)
         most = np.minimum(np.maximum(high, lower), upper)
-        if partition.twice and float(np.maximum.reduce(least - most)) > SLACK:
-            return None
         weights, at = fill(level, least, most, 1.0, objective)
     except ValueError:
         return None
@@ -141,30 +180,11 @@ def nearest_in_groups(
     return Grouped(weights, np.minimum(np.maximum(along, low), high), at, rows)
 
 
-def _where_rows_hold(
-    level: Array,
-    lower: Array,
-    upper: Array,
-    partition: Partition,
-    bound: Array,
-    objective: Objective,
-) -> Array | None:
-    """The scale or shift at which each row's group is at its bound, shape (r,).
-
-    Returns:
-        None where a row cannot be kept.
-    """
-    rows, side = partition.rows, partition.side
-    level, lower, upper = (each.take(rows.places) for each in (level, lower, upper))
-    asked = side * bound
-    least, most = np.add.reduceat(lower, rows.starts), np.add.reduceat(upper, rows.starts)
-    totals = np.minimum(np.maximum(asked, least), most)
-    ends = fill_segments(level, lower, upper, rows, totals, objective)
-    beyond = totals - asked
-    if np.count_nonzero(beyond):
-        if float(np.maximum.reduce(side * beyond)) > SLACK:
-            return None
-        # Rows that the bounds of domains keep anyway never hold.
-        never = NEVER[objective].take(side > 0)
-        ends = np.where(side * beyond < 0, never, ends)
-    return ends
+def _where_rows_hold(level: Array, partition: Partition, held: Held, objective: Objective) -> Array:
+    """The scale or shift at which each row's group is at its bound, shape (r,)."""
+    rows = partition.rows
+    level = level.take(rows.places)
+    ends = fill_segments(level, held.lower, held.upper, rows, held.totals, objective)
+    if held.idle is None:
+        return ends
+    return np.where(held.idle, NEVER[objective].take(partition.side > 0), ends)

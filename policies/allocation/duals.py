@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from policies.allocation.closed_form import Grouped
-from policies.allocation.feasible_set import NOBODY, FeasibleSet, Limits
+from policies.allocation.feasible_set import FeasibleSet, Limits
 from policies.allocation.filling import FAINTEST, Objective
 from policies.signals import Array
 
@@ -28,21 +28,21 @@ def binding(
         ceiling: Upper bounds in force, which may come from what is left of a domain, shape (k,).
         duals: Not negative, by the name of the inequalities.
     """
-    total = np.zeros(len(feasible.texts) + 1)  # The first is nobody's.
+    total = np.zeros(len(feasible.texts) + 1)  # The last is nobody's.
     for name, values in duals.items():
         if not np.count_nonzero(values):
             continue
-        place = feasible.owner_places[name.removesuffix(" later")]
+        place = feasible.owner_places[name]
         if name == "upper" and ceiling is not limits.upper:
-            place = np.where(ceiling < limits.upper, feasible.cap_owner - NOBODY, place)
-        amounts = np.maximum(values, 0.0)
+            place = np.where(ceiling < limits.upper, feasible.owner_places["cap"], place)
         # An inequality on the rest of the run holds a share of this step with its weight only.
         if name in ("room", "budget"):
-            amounts *= limits.weight
-        total += np.bincount(place, amounts, len(total))
-    counting = (total > COUNTS).nonzero()[0].tolist()  # Few of many, most often.
-    found = [(feasible.texts[at - 1], float(total[at])) for at in counting if at > 0]
-    return tuple(sorted(found, key=lambda one: -one[1]))
+            values = limits.weight * values
+        total += np.bincount(place, values, len(total))
+    costs = zip(feasible.texts, total.tolist(), strict=False)
+    found = [one for one in costs if one[1] > COUNTS]
+    found.sort(key=lambda one: -one[1])
+    return tuple(found)
 
 
 def bound_duals(slope: Array) -> dict[str, Array]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from policies.allocation.constraint import Row
+from policies.allocation.filling import ones
 from policies.policy import Task
 from policies.signals import Array
 
@@ -19,7 +19,8 @@ ROUNDING = 1e-7
 NOBODY = -1
 
 
-class Limits(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Limits:
     """The inequalities of one step, for its mixture p and the mean mixture m of those after it.
 
     ``lower <= p <= upper, matrix p <= bound`` and the same for m, and, over all that is left of the
@@ -45,15 +46,25 @@ class Limits(NamedTuple):
     change: float
     divergence: float
 
-    @property
+    @cached_property
     def ceiling(self) -> Array:
         """``upper``, and what p may use up if every later step is to have its lower bound: (k,)."""
         if self.weight >= 1:
             return np.minimum(self.upper, self.room)
-        left = (self.room - (1 - self.weight) * self.lower) / self.weight
-        enough = self.room >= self.lower - ROUNDING
-        left = np.where(enough, np.maximum(left, self.lower), left)
-        return np.minimum(self.upper, left)
+        spare = self.room - self.lower
+        if spare.item(spare.argmin()) < 0:
+            spare[(spare < 0) & (spare >= -ROUNDING)] = 0.0
+        return np.minimum(self.upper, self.lower + spare / self.weight)
+
+    @cached_property
+    def ample(self) -> bool:
+        """Whether bounds of domains leave a later mixture to any p within ``ceiling``.
+
+        Where all that domains may have later adds up to a whole run, p, which takes no more than
+        its weight of it, leaves enough for the rest.
+        """
+        most = np.minimum((1 - self.weight) * self.upper, self.room)
+        return float(most.dot(ones(len(most)))) >= 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,8 +125,14 @@ class FeasibleSet:
 
     @cached_property
     def owner_places(self) -> dict[str, NDArray[np.int64]]:
-        """The same where nobody has the first place and the constraints follow."""
-        return {name: owner - NOBODY for name, owner in self.owners.items()}
+        """The same where nobody comes after all constraints, and a place for each domain's cap.
+
+        Inequalities of the mean mixture of later steps belong to whom those of this step do.
+        """
+        owners = self.owners | {"cap": self.cap_owner}
+        last = len(self.texts)
+        places = {name: np.where(own == NOBODY, last, own) for name, own in owners.items()}
+        return places | {f"{name} later": places[name] for name in ("lower", "upper", "bound")}
 
     def limits(self, tokens_drawn: Array, step: int) -> Limits:
         """What is left to a step.

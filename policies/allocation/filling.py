@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -34,6 +35,14 @@ class Filled(NamedTuple):
 
     amounts: Array
     at: float
+
+
+@cache
+def ones(size: int) -> Array:
+    """Of some hundred entries the product with these is the sum, in half the time."""
+    some = np.ones(size)
+    some.flags.writeable = False
+    return some
 
 
 def nearest_within(
@@ -70,16 +79,16 @@ def fill(
     Raises:
         ValueError: No such amounts are within the bounds.
     """
-    scales = objective == "kl"
+    scales, one = objective == "kl", ones(len(level))
     below, above = (0.0 if scales else -np.inf), np.inf
     if start is None:
-        mass = float(np.add.reduce(level))
+        mass = float(level.dot(one))
         start = max(total, 0.0) / mass if scales else (total - mass) / len(level)
     at = start
     for _ in range(PASSES):
         spread = level * at if scales else level + at
         nearest: Array = np.minimum(np.maximum(spread, lower), upper)
-        excess = float(np.add.reduce(nearest)) - total
+        excess = float(nearest.dot(one)) - total
         if -SETTLED <= excess <= SETTLED:
             return Filled(nearest, at)
         below, above = (below, at) if excess > 0 else (at, above)

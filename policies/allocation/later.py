@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from policies.allocation import multipliers
 from policies.allocation.feasible_set import FeasibleSet, Limits
-from policies.allocation.filling import FAINTEST
+from policies.allocation.filling import FAINTEST, ones
 from policies.signals import Array
 
 # What a linear program leaves of no infeasibility, in shares of this step.
@@ -54,14 +55,17 @@ class Later:
             return self._serves(weights, weights, limits, tolerance)
         if len(self._lines) == 0:
             most = np.minimum(rest * limits.upper, limits.room - limits.weight * weights)
-            return float(most.sum()) >= rest - tolerance
+            return float(most.dot(ones(len(most)))) >= rest - tolerance
         if self._last is not None and self._serves(weights, self._last, limits, tolerance):
             return True
         half = tolerance / 2
         roomiest = self._roomiest(
             weights,
-            limits._replace(
-                bound=limits.bound + half, room=limits.room + half, budget=limits.budget + half
+            replace(
+                limits,
+                bound=limits.bound + half,
+                room=limits.room + half,
+                budget=limits.budget + half,
             ),
         )
         if roomiest is None or not self._serves(weights, roomiest, limits, tolerance):

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from policies.allocation.feasible_set import FeasibleSet, Limits
-from policies.allocation.filling import FAINTEST, NOTHING
+from policies.allocation.filling import FAINTEST, NOTHING, ones
 from policies.allocation.later import Later
 from policies.signals import Array
 
@@ -25,6 +25,8 @@ class Membership:
         self._rows = len(feasible.bound) > 0
         self._moves = bool(np.isfinite(feasible.change) or np.isfinite(feasible.divergence))
         self._runs_out = len(feasible.capped) > 0 or len(feasible.budget) > 0
+        # Whether nothing but bounds of domains holds for later steps.
+        self._only_bounds = len(feasible.bound) == 0 and len(feasible.budget) == 0
         self.later = Later(feasible)
 
     def keeps(
@@ -51,7 +53,7 @@ class Membership:
         self, weights: Array, limits: Limits, previous: Array | None, tolerance: float
     ) -> bool:
         """Whether what holds for several domains together is kept in the step itself."""
-        if self._rows and not worst(self._feasible.matrix @ weights, limits.bound) <= tolerance:
+        if self._rows and not worst(self._feasible.matrix.dot(weights), limits.bound) <= tolerance:
             return False
         return not self._moves or previous is None or near(weights, previous, limits, tolerance)
 
@@ -71,9 +73,9 @@ class Membership:
 
     def leaves_a_way(self, weights: Array, limits: Limits, tolerance: float) -> bool:
         """The same of a mixture that is within ``ceiling``."""
-        if not self._runs_out or self._may_stay(weights, limits):
+        if not self._runs_out or (self._only_bounds and limits.ample):
             return True
-        return self.later.exists(weights, limits, tolerance)
+        return self._may_stay(weights, limits) or self.later.exists(weights, limits, tolerance)
 
     def _within(self, weights: Array, limits: Limits) -> bool:
         """Whether the bounds of domains are kept."""
@@ -89,12 +91,14 @@ class Membership:
 
 def half_distance(one: Array, other: Array) -> float:
     """Total variation between two mixtures."""
-    return float(np.add.reduce(np.abs(one - other))) / 2
+    return float(np.abs(one - other).dot(ones(len(one)))) / 2
 
 
 def worst(some: Array, bound: Array) -> float:
     """By how much an entry exceeds its bound at most; NaN where one is NaN."""
-    return float(np.maximum.reduce(some - bound))
+    beyond = some - bound
+    # Thrice as quick as `max` for some hundred entries.
+    return float(beyond.item(beyond.argmax()))
 
 
 def near(weights: Array, previous: Array, limits: Limits, tolerance: float) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -72,7 +73,8 @@ class FeasibleMixture:
             scale: How many times the value its objective is; the duals are those of the value.
         """
         duals = {
-            name: np.atleast_1d(np.asarray(constraint.dual_value, dtype=np.float64)) / scale
+            name: np.maximum(np.atleast_1d(np.asarray(constraint.dual_value, np.float64)), 0)
+            / scale
             for name, constraint in self._parts.constraints.items()
             if not name.startswith("sum")
         }
@@ -155,7 +157,8 @@ def loosened(limits: Limits, feasible: FeasibleSet, slack: dict[str, Array]) -> 
     """The limits with their slack, so that some mixture keeps them."""
     room, capped = limits.room.copy(), feasible.capped
     room[capped] += slack.get("room", 0.0)
-    return limits._replace(
+    return replace(
+        limits,
         lower=np.maximum(limits.lower - slack["lower"], 0.0),
         upper=np.minimum(limits.upper + slack["upper"], 1.0),
         bound=limits.bound + slack.get("bound", 0.0),

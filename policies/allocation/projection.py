@@ -9,15 +9,21 @@ from typing import NamedTuple
 import numpy as np
 
 from policies.allocation import multipliers
-from policies.allocation.closed_form import find_partition, nearest_in_groups, no_groups
+from policies.allocation.closed_form import Held, find_partition, hold, nearest_in_groups, no_groups
 from policies.allocation.duals import bound_duals, group_duals, nearly_bound_duals
 from policies.allocation.feasible_set import FeasibleSet, Limits
 from policies.allocation.filling import FAINTEST, Objective, nearest_within, slope_between
 from policies.allocation.later import Cut
-from policies.allocation.membership import EXACT, Membership, near, worst
+from policies.allocation.membership import EXACT, Membership, half_distance, worst
 from policies.allocation.program import Answer, NearestProgram
 from policies.allocation.reach import nearest_in_reach
-from policies.allocation.reach_kl import nearest_in_divergence
+from policies.allocation.reach_kl import (
+    Bounds,
+    Way,
+    bounds_between,
+    nearest_in_divergence,
+    way_between,
+)
 from policies.signals import Array
 
 # What weights that are handed on may break a constraint by.
@@ -71,6 +77,14 @@ class Projection:
         self._may_cross = self._runs_out or worst(feasible.lower, feasible.upper) > EXACT
 
     @cached_property
+    def _always_held(self) -> Held | None:
+        return hold(self._set.lower, self._set.upper, self._groups, self._set.bound)
+
+    @cached_property
+    def _always_bounds(self) -> Bounds:
+        return bounds_between(self._set.lower, self._set.upper)
+
+    @cached_property
     def _program(self) -> NearestProgram:
         return NearestProgram(self._set, self._objective)
 
@@ -93,12 +107,17 @@ class Projection:
         """The nearest mixture within bounds, if it keeps whatever else there is, too."""
         if previous is None or not self._limited:
             return self._in_groups(level, limits, ceiling, previous)
+        way = way_between(previous, level) if limits.divergence < math.inf else None
+        if way is None:
+            near = half_distance(level, previous) <= limits.change + EXACT
+        else:
+            near = way.divergence <= limits.divergence + EXACT
         # Where the proposal is further away than it may be, the limit holds most often.
-        if near(level, previous, limits, EXACT):
+        if near:
             return self._in_groups(level, limits, ceiling, previous) or self._in_reach(
-                level, limits, ceiling, previous
+                level, limits, ceiling, previous, way
             )
-        return self._in_reach(level, limits, ceiling, previous) or self._in_groups(
+        return self._in_reach(level, limits, ceiling, previous, way) or self._in_groups(
             level, limits, ceiling, previous
         )
 
@@ -106,8 +125,10 @@ class Projection:
         self, level: Array, limits: Limits, ceiling: Array, previous: Array | None
     ) -> Nearest | None:
         """Within bounds of domains and of disjoint groups."""
-        groups, objective = self._groups, self._objective
-        found = nearest_in_groups(level, limits.lower, ceiling, groups, limits.bound, objective)
+        groups, objective, held = self._groups, self._objective, self._held(limits, ceiling)
+        if held is None:
+            return None
+        found = nearest_in_groups(level, limits.lower, ceiling, groups, held, objective)
         if found is None or not self._keeps_rest(found.weights, limits, previous):
             return None
         duals = bound_duals(slope_between(found.weights, found.spread, objective))
@@ -115,20 +136,37 @@ class Projection:
             duals["bound"] = group_duals(found, groups.side, objective)
         return Nearest(found.weights, duals, ceiling, "closed form")
 
+    def _held(self, limits: Limits, ceiling: Array) -> Held | None:
+        """What the rows of groups come to within these bounds."""
+        if self._is_constant(limits, ceiling):
+            return self._always_held
+        return hold(limits.lower, ceiling, self._groups, limits.bound)
+
+    def _bounds(self, limits: Limits, ceiling: Array) -> Bounds:
+        """Bounds of domains with their logarithms."""
+        if self._is_constant(limits, ceiling):
+            return self._always_bounds
+        return bounds_between(limits.lower, ceiling)
+
+    def _is_constant(self, limits: Limits, ceiling: Array) -> bool:
+        """Whether bounds are those of every step: none of them runs out or is loosened."""
+        return ceiling is self._set.upper and limits.lower is self._set.lower
+
     def _in_reach(
-        self, level: Array, limits: Limits, ceiling: Array, previous: Array
+        self, level: Array, limits: Limits, ceiling: Array, previous: Array, way: Way | None
     ) -> Nearest | None:
         """Within bounds of domains, and as far from the last mixture as it may be."""
-        within = level, limits.lower, ceiling, previous
-        if limits.divergence < math.inf:
-            found = nearest_in_divergence(*within, limits.divergence)
+        if way is None:
+            found = nearest_in_reach(
+                level, limits.lower, ceiling, previous, limits.change, self._objective
+            )
         else:
-            found = nearest_in_reach(*within, limits.change, self._objective)
+            bounds = self._bounds(limits, ceiling)
+            found = nearest_in_divergence(way, bounds, limits.divergence)
         if found is None or not self._leaves_a_way(found.weights, limits):
             return None
         duals = bound_duals(found.slope)
-        by = "divergence" if limits.divergence < math.inf else "change"
-        duals[by] = np.array([found.price])
+        duals["change" if way is None else "divergence"] = np.array([found.price])
         return Nearest(found.weights, duals, ceiling, "closed form")
 
     def _keeps_rest(self, weights: Array, limits: Limits, previous: Array | None) -> bool:

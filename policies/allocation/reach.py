@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from policies.allocation.filling import Objective, fill, slope_between
+from policies.allocation.filling import Objective, fill, ones, slope_between
 from policies.signals import Array
 
 
@@ -53,9 +53,9 @@ def nearest_in_reach(
         limit does not hold the nearest one back.
     """
     base = np.minimum(np.maximum(previous, lower), upper)
-    total = float(np.add.reduce(base))
+    total = float(base.dot(ones(len(base))))
     put = base - previous
-    forced = float(np.add.reduce(np.abs(put))) if np.count_nonzero(put) else 0.0
+    forced = float(np.abs(put).dot(ones(len(put)))) if np.count_nonzero(put) else 0.0
     rise, fall = change - (forced - 1 + total) / 2, change - (forced + 1 - total) / 2
     if rise < 0 or fall < 0:
         return None

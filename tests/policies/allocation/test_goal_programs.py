@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import cvxpy as cp
@@ -249,7 +250,7 @@ def test_failure_is_none(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     feasible, limits = first_step(
         [Share(of="d0000", maximum=0.3), Ratio(of="d0001", to="d0002", maximum=1.0)]
     )
-    impossible = limits._replace(lower=np.full(4, 0.3))
+    impossible = replace(limits, lower=np.full(4, 0.3))
     assert best_feasible(goal, optimum, feasible, impossible, None) is None
     assert best_feasible(goal, optimum, feasible, limits, None) is not None
     for fails_at in (1, 2):  # What starts the search or solves a game, and what follows it.

@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 from random_sets import random_set
 from scipy.optimize import linprog
 
-from policies.allocation import Cost, Epochs
+from policies.allocation import Cost, Epochs, Floor
 from policies.allocation.compilation import compile_constraints
 from policies.allocation.feasible_set import FeasibleSet, Limits
+from policies.allocation.filling import nearest_within
 from policies.allocation.later import Later
 from policies.allocation.scope import Scope
 from policies.signals import Array
+from policies.synthetic import make_task
 
 
 def scarce(seed: int, size: int) -> tuple[FeasibleSet, Limits, Array]:
@@ -77,6 +79,27 @@ def test_a_mixture_has_a_later_one_or_a_cut(seed: int, size: int) -> None:
             np.append(-cut.row, np.zeros(size)), lines, bound, both, np.ones(2), ends * 2
         )
         assert -most.fun <= cut.bound + 1e-8
+
+
+@given(seed=st.integers(0, 10_000), size=st.integers(2, 12))
+@settings(max_examples=60, deadline=None)
+def test_ample_room_leaves_a_later_mixture_whatever_comes_first(seed: int, size: int) -> None:
+    """Beside the mixtures that use up most of one domain, or of the first few."""
+    generator = np.random.default_rng(seed)
+    task = make_task(size, total_steps=int(generator.integers(2, 6)))
+    part = generator.dirichlet(np.full(size, 2.0)) * generator.uniform(1, 1.3)
+    task = replace(task, unique_tokens=part * task.total_tokens)
+    constraints = [Epochs(maximum=1), Floor(minimum=0.2 * float(part.min()))]
+    feasible = compile_constraints(constraints, Scope(task, {}), task)
+    limits, later = feasible.limits(np.zeros(size), 0), Later(feasible)
+    for _ in range(5):
+        level = generator.dirichlet(np.full(size, 0.3)) + 1e-9
+        weights = nearest_within(level, limits.lower, limits.ceiling, 1.0, "kl")
+        exists = later.exists(weights, limits, 1e-12)
+        assert exists or not limits.ample
+    roomy = replace(limits, room=limits.room + 1)
+    scarce = replace(limits, room=limits.room / 1.4)
+    assert (roomy.ample, scarce.ample) == (True, False)
 
 
 def test_the_same_later_mixture_serves_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from reference import check_same, precisely
 
 from policies import programs
-from policies.allocation.closed_form import find_partition, nearest_in_groups
+from policies.allocation.closed_form import Grouped, find_partition, hold, nearest_in_groups
 from policies.allocation.duals import group_duals
 from policies.allocation.filling import Objective, slope_between
 from policies.signals import Array
@@ -40,15 +40,23 @@ def random_bounds(
     return level, lower, upper, np.array(rows).reshape(-1, size), np.array(bound)
 
 
+def within_groups(
+    level: Array, lower: Array, upper: Array, matrix: Array, bound: Array, objective: Objective
+) -> Grouped | None:
+    """The nearest mixture within bounds of domains and of these rows."""
+    partition = find_partition(matrix)
+    assert partition is not None
+    held = hold(lower, upper, partition, bound)
+    return held and nearest_in_groups(level, lower, upper, partition, held, objective)
+
+
 @given(st.integers(0, 10_000), st.sampled_from(["kl", "euclidean"]))
 @settings(max_examples=25, deadline=None)
 def test_groups_agree_with_the_program(seed: int, objective: Objective) -> None:
     generator = np.random.default_rng(seed)
     size = int(generator.integers(1, 20))
     level, lower, upper, matrix, bound = random_bounds(generator, size)
-    partition = find_partition(matrix)
-    assert partition is not None
-    found = nearest_in_groups(level, lower, upper, partition, bound, objective)
+    found = within_groups(level, lower, upper, matrix, bound, objective)
     assert found is not None
     weights = cp.Variable(size)
     distance = (
@@ -72,8 +80,8 @@ def test_one_number_for_all_that_nothing_holds(objective: Objective, seed: int, 
     generator = np.random.default_rng(seed)
     level, lower, upper, matrix, bound = random_bounds(generator, size)
     partition = find_partition(matrix)
+    found = within_groups(level, lower, upper, matrix, bound, objective)
     assert partition is not None
-    found = nearest_in_groups(level, lower, upper, partition, bound, objective)
     assert found is not None
     weights = found.weights
     assert abs(weights.sum() - 1) < 1e-12
@@ -94,14 +102,13 @@ def test_one_number_for_all_that_nothing_holds(objective: Objective, seed: int, 
 
 @pytest.mark.parametrize("objective", ["kl", "euclidean"])
 def test_a_group_that_may_have_nothing(objective: Objective) -> None:
-    partition = find_partition(np.array([[1.0, 1, 0, 0]]))
-    assert partition is not None
+    matrix, side = np.array([[1.0, 1, 0, 0]]), np.ones(1)
     level, zeros, ones = np.array([0.3, 0.3, 0.1, 0.3]), np.zeros(4), np.ones(4)
-    found = nearest_in_groups(level, zeros, ones, partition, np.zeros(1), objective)
+    found = within_groups(level, zeros, ones, matrix, np.zeros(1), objective)
     assert found is not None
     np.testing.assert_array_equal(found.weights[:2], 0.0)
     assert found.weights.sum() == pytest.approx(1, abs=1e-14)
-    assert np.isfinite(group_duals(found, partition.side, objective)).all()
+    assert np.isfinite(group_duals(found, side, objective)).all()
     slope = slope_between(found.weights, found.spread, objective)
     np.testing.assert_array_equal(slope, 0.0)
 
@@ -121,9 +128,26 @@ def test_other_rows_are_no_partition(matrix: list[list[float]]) -> None:
     assert find_partition(np.array(matrix, dtype=np.float64)) is None
 
 
-def test_groups_that_leave_nothing() -> None:
-    partition = find_partition(np.array([[1.0, 1, 0], [-1, -1, 0]]))
-    assert partition is not None
-    level, bound = np.full(3, 1 / 3), np.array([0.2, -0.3])
-    found = nearest_in_groups(level, np.zeros(3), np.ones(3), partition, bound, "kl")
+def test_rows_that_the_bounds_of_domains_keep_anyway() -> None:
+    matrix = np.array([[1.0, 1, 0], [-1, -1, 0]])
+    lower, upper = np.array([0.2, 0.0, 0.0]), np.array([0.3, 0.3, 1.0])
+    level = np.full(3, 1 / 3)
+    found = within_groups(level, lower, upper, matrix, np.array([0.7, -0.1]), "kl")
+    assert found is not None
+    np.testing.assert_allclose(found.weights, [0.3, 0.3, 0.4], atol=1e-14)
+    np.testing.assert_array_equal(group_duals(found, np.array([1.0, -1.0]), "kl"), 0.0)
+
+
+@pytest.mark.parametrize("bound", [[0.1, -0.1], [0.9, -0.7]])
+def test_rows_that_the_bounds_of_domains_break(bound: list[float]) -> None:
+    """A group of less than its domains must have, and one of more than they may."""
+    matrix = np.array([[1.0, 1, 0], [-1, -1, 0]])
+    lower, upper = np.array([0.2, 0.0, 0.0]), np.array([0.3, 0.3, 1.0])
+    found = within_groups(np.full(3, 1 / 3), lower, upper, matrix, np.array(bound), "kl")
     assert found is None
+
+
+def test_groups_that_leave_nothing() -> None:
+    matrix, bound = np.array([[1.0, 1, 0], [-1, -1, 0]]), np.array([0.2, -0.3])
+    level = np.full(3, 1 / 3)
+    assert within_groups(level, np.zeros(3), np.ones(3), matrix, bound, "kl") is None

@@ -13,7 +13,8 @@ from reference import check_same, distance, precisely
 
 from policies import programs
 from policies.allocation.filling import nearest_within
-from policies.allocation.reach_kl import nearest_in_divergence
+from policies.allocation.reach import Reached
+from policies.allocation.reach_kl import bounds_between, nearest_in_divergence, way_between
 from policies.signals import Array
 
 
@@ -44,6 +45,21 @@ def random_limit(seed: int, size: int) -> Limited | None:
     return Limited(level, lower, upper, previous, least + part * (most - least))
 
 
+def nearest(
+    level: Array, lower: Array, upper: Array, previous: Array, divergence: float
+) -> Reached | None:
+    way = way_between(previous, level)
+    return nearest_in_divergence(way, bounds_between(lower, upper), divergence)
+
+
+def test_way_and_its_divergence() -> None:
+    level, previous = np.array([0.5, 0.3, 0.2]), np.array([0.0, 0.6, 0.4])
+    way = way_between(previous, level)
+    np.testing.assert_allclose(np.exp(way.before + way.rises), level, rtol=1e-14)
+    held = np.array([1e-12, 0.6, 0.4])
+    assert way.divergence == pytest.approx(distance(level, held, "kl"), rel=1e-12)
+
+
 @given(seed=st.integers(0, 10_000), size=st.integers(2, 60))
 @settings(max_examples=15, deadline=None)
 def test_agrees_with_the_program(seed: int, size: int) -> None:
@@ -51,7 +67,7 @@ def test_agrees_with_the_program(seed: int, size: int) -> None:
     assume(made is not None)
     assert made is not None
     level, lower, upper, previous, limit = made
-    found = nearest_in_divergence(*made)
+    found = nearest(*made)
     assume(found is not None)
     assert found is not None
     weights = cp.Variable(size)
@@ -72,14 +88,14 @@ def test_agrees_with_the_program(seed: int, size: int) -> None:
 def test_the_search_gets_through_nearly_always() -> None:
     made = [random_limit(seed, 2 + seed) for seed in range(100)]
     asked = [one for one in made if one is not None]
-    assert sum(nearest_in_divergence(*one) is not None for one in asked) > 0.9 * len(asked)
+    assert sum(nearest(*one) is not None for one in asked) > 0.9 * len(asked)
 
 
 def test_halfway_in_logarithms() -> None:
     level, previous = np.array([0.8, 0.1, 0.1]), np.array([0.05, 0.45, 0.5])
     halfway = np.sqrt(level * previous) / np.sqrt(level * previous).sum()
     limit = distance(halfway, previous, "kl")
-    found = nearest_in_divergence(level, np.zeros(3), np.ones(3), previous, limit)
+    found = nearest(level, np.zeros(3), np.ones(3), previous, limit)
     assert found is not None
     np.testing.assert_allclose(found.weights, halfway, atol=1e-12)
     assert found.price == pytest.approx(1, rel=1e-10)
@@ -89,7 +105,7 @@ def test_halfway_in_logarithms() -> None:
 def test_a_limit_that_holds_nothing_back(by: float) -> None:
     level, previous = np.array([0.5, 0.3, 0.2]), np.array([0.4, 0.3, 0.3])
     limit = by * distance(level, previous, "kl")
-    found = nearest_in_divergence(level, np.zeros(3), np.ones(3), previous, limit)
+    found = nearest(level, np.zeros(3), np.ones(3), previous, limit)
     assert (found is None) == (by > 1)
 
 
@@ -98,4 +114,4 @@ def test_a_mixture_that_bounds_or_the_proposal_leave_alone(previous: list[float]
     """Bounds force more than the limit; the proposal is the last mixture."""
     lower = np.array([0.4, 0.0])
     level, last = np.array([0.5, 0.5]), np.array(previous)
-    assert nearest_in_divergence(level, lower, np.ones(2), last, 1e-3) is None
+    assert nearest(level, lower, np.ones(2), last, 1e-3) is None
