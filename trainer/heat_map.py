@@ -25,9 +25,9 @@ def heat_map(matrix: Array, names: Sequence[str]) -> NDArray[np.uint8]:
     """Green where positive, purple where negative, white at zero: (height, width, 3).
 
     Rows, from the top, are the languages evaluated and columns those trained on. What is not
-    finite is grey; small matrices have their numbers written in. What a language does for itself
-    is often many times what it does for others, so the strongest entry between two different ones
-    has the full colour.
+    finite is grey. What a language does for itself is often many times what it does for others, so
+    the strongest entry between two different ones has the full colour; small matrices have their
+    numbers written in, in percent of that entry.
 
     Args:
         matrix: Shape (k, k).
@@ -80,9 +80,11 @@ def _upwards(
 
 
 def _write_numbers(draw: ImageDraw.ImageDraw, matrix: Array, left: int, entry: int) -> None:
-    font = ImageFont.load_default(_SMALLEST_LETTERS)
+    font = ImageFont.load_default(entry // 3)
     full = strongest(matrix)
     for (row, column), value in np.ndenumerate(matrix):
-        ink = "white" if abs(value) > 0.6 * full > 0 else _INK
+        if not (np.isfinite(value) and full > 0):
+            continue
+        ink = "white" if abs(value) > 0.6 * full else _INK
         place = (left + (column + 0.5) * entry, left + (row + 0.5) * entry)
-        draw.text(place, f"{value:.2g}", ink, font, anchor="mm")
+        draw.text(place, f"{100 * value / full:.0f}", ink, font, anchor="mm")
