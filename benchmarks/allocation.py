@@ -114,40 +114,60 @@ def measure(allocator: Allocator, case: Case, task: Task, steps: int) -> tuple[A
     return 1e6 * np.array(spent[1:]), ways.most_common(1)[0][0]
 
 
-def row(case: Case, task: Task, steps: int, rounds: int) -> str:
-    """A line of the table; what is solved by multipliers is solved as a program, too."""
+class Ready(NamedTuple):
+    """A case with what was paid once for it, in seconds."""
+
+    case: Case
+    allocator: Allocator
+    compiled: float
+    checked: float
+
+
+def make_ready(case: Case, task: Task) -> Ready:
     began = time.perf_counter()
     allocator = Allocator(case.constraints, case.groups, task)
     compiled = time.perf_counter() - began
     allocator.check()  # Loads SciPy where nothing has.
     began = time.perf_counter()
     allocator.check()
-    checked = time.perf_counter() - began
-    found = [measure(allocator, case, task, steps) for _ in range(rounds)]
-    low, middle, high = (
-        float(np.median([np.percentile(times, part) for times, _ in found]))
-        for part in (25, 50, 75)
+    return Ready(case, allocator, compiled, time.perf_counter() - began)
+
+
+def time_of_programs(case: Case, task: Task) -> str:
+    """Median of some steps with the convex program alone, microseconds."""
+    alone = mock.patch.multiple(
+        Projection, _closed_form=lambda *_: None, _by_multipliers=lambda *_: None
     )
-    how = found[0][1]
-    program = ""
-    if how in ("closed form", "multipliers"):
-        alone = mock.patch.multiple(
-            Projection, _closed_form=lambda *_: None, _by_multipliers=lambda *_: None
+    with alone:
+        other = Allocator(case.constraints, case.groups, task)
+        times, _ = measure(other, case, task, max(3, min(20, 4000 // task.num_domains)))
+    return f"{np.median(times):,.0f}"
+
+
+def rows(task: Task, steps: int, rounds: int) -> Iterator[str]:
+    """Lines of the table; what is solved otherwise is solved as a program, too."""
+    ready = [make_ready(case, task) for case in cases(task)]
+    # All cases in every round: a machine that is slow for a while is so for all of them.
+    played = [
+        [measure(one.allocator, one.case, task, steps) for one in ready] for _ in range(rounds)
+    ]
+    for one, found in zip(ready, zip(*played, strict=True), strict=True):
+        parts = np.array([np.percentile(times, (25, 50, 75)) for times, _ in found])
+        low, middle, high = np.median(parts, axis=0)
+        how = found[0][1]
+        solved = how in ("closed form", "multipliers")
+        program = time_of_programs(one.case, task) if solved else ""
+        yield (
+            f"| {one.case.name} | {how} | {middle:,.0f} | {low:,.0f} to {high:,.0f} "
+            f"| {parts[:, 1].min():,.0f} | {program} | {1e3 * one.compiled:.1f} "
+            f"| {1e3 * one.checked:.1f} |"
         )
-        with alone:
-            other = Allocator(case.constraints, case.groups, task)
-            times, _ = measure(other, case, task, max(3, min(20, 4000 // task.num_domains)))
-        program = f"{np.median(times):,.0f}"
-    return (
-        f"| {case.name} | {how} | {middle:,.0f} | {low:,.0f} to {high:,.0f} | {program} "
-        f"| {1e3 * compiled:.1f} | {1e3 * checked:.1f} |"
-    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--steps", type=int, default=200, help="steps of each round")
-    parser.add_argument("--rounds", type=int, default=5, help="runs through the same steps")
+    parser.add_argument("--rounds", type=int, default=15, help="runs through the same steps")
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     text = [
@@ -155,19 +175,20 @@ def main() -> None:
         describe(),
         "`Allocator.allocate` of every step of a made-up run whose proposals have nothing to do "
         f"with each other, in microseconds: median and quartiles, each the median of "
-        f"{arguments.rounds} rounds. *Program*: the same steps with the convex program alone, "
+        f"{arguments.rounds} rounds, and the median of the quietest round. *Program*: the same steps with the convex program alone, "
         "compiled before. *Compile* and *check* are paid once per run, in milliseconds.\n",
     ]
     for size in SIZES:
         task = make_run(size)
         text += [
             f"## {size:,} domains\n",
-            "| constraints | how | median | quartiles | program | compile, ms | check, ms |",
-            "|---|---|---:|---:|---:|---:|---:|",
+            "| constraints | how | median | quartiles | quietest | program | compile, ms "
+            "| check, ms |",
+            "|---|---|---:|---:|---:|---:|---:|---:|",
         ]
-        for case in cases(task):
-            text.append(row(case, task, arguments.steps, arguments.rounds))
-            print(size, text[-1], flush=True)
+        for row in rows(task, arguments.steps, arguments.rounds):
+            text.append(row)
+            print(size, row, flush=True)
         text.append("")
     arguments.out.write_text("\n".join(text), encoding="utf-8")
 
