@@ -176,7 +176,8 @@ def main() -> None:
         "`Allocator.allocate` of every step of a made-up run whose proposals have nothing to do "
         f"with each other, in microseconds: median and quartiles, each the median of "
         f"{arguments.rounds} rounds, and the median of the quietest round. *Program*: the same "
-        "steps with the convex program alone, compiled before. *Compile* and *check* are paid once per run, in milliseconds.\n",
+        "steps with the convex program alone, compiled before. *Compile* and *check* are paid "
+        "once per run, in milliseconds.\n",
     ]
     for size in SIZES:
         task = make_run(size)
