@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import numpy as np
 
-from mixer.documents import Document, read_documents
+from mixer.documents import read_documents
 from mixer.indexed import ShardWriter, TokenShard, move_shard, smallest_type
 from mixer.quarantine import Quarantine
 from mixer.receipts import FOLDER, Receipt, is_done
@@ -92,7 +93,7 @@ class TokenizePart:
         self.receipt_path.unlink(missing_ok=True)
         with ShardWriter(self.prefix, dtype=smallest_type(job.tokenizer.vocab_size)) as writer:
             documents = read_documents(job.source.path, quarantine, start, stop)
-            for batch in _batches(documents):
+            for batch in in_batches(documents):
                 for tokens in tokenizer.encode_batch([document.text for document in batch]):
                     writer.add_document(np.append(tokens, np.int32(job.tokenizer.end_of_document)))
                 num_bytes += sum(document.num_bytes for document in batch)
@@ -162,8 +163,19 @@ def _found(path: Path) -> Receipt:
     return receipt
 
 
-def _batches(documents: Iterator[Document]) -> Iterator[list[Document]]:
-    batch: list[Document] = []
+class Text(Protocol):
+    """What has a text."""
+
+    @property
+    def text(self) -> str: ...
+
+
+Item = TypeVar("Item", bound=Text)
+
+
+def in_batches(documents: Iterable[Item]) -> Iterator[list[Item]]:
+    """Documents by about a million characters: so many is a bound on memory, a number is none."""
+    batch: list[Item] = []
     characters = 0
     for document in documents:
         batch.append(document)

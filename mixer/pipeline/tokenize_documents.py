@@ -13,7 +13,7 @@ from datatrove.pipeline.base import PipelineStep
 
 from mixer.indexed import ShardWriter, partial_path, smallest_type
 from mixer.pipeline.columns import Columns
-from mixer.tokenize_files import BATCH_CHARACTERS
+from mixer.tokenize_files import in_batches
 from mixer.tokenizers import BYTE, Tokenizer, open_tokenizer
 
 
@@ -95,7 +95,7 @@ class TokenizeDocuments(PipelineStep):
         prefix = Path(self.folder) / f"{rank:05d}"
         num_bytes = 0
         with ShardWriter(prefix, dtype=smallest_type(tokenizer.vocab_size)) as writer:
-            for batch in _batches(data):
+            for batch in in_batches(data):
                 with self.track_time("batch"):
                     num_bytes += _add(batch, tokenizer, end, writer)
                     for document in batch:
@@ -114,20 +114,6 @@ class TokenizeDocuments(PipelineStep):
 
 def _record(prefix: Path) -> Path:
     return prefix.with_name(prefix.name + ".json")
-
-
-def _batches(documents: Iterator[Document]) -> Iterator[list[Document]]:
-    """Documents by about a million characters: so many is a bound on memory, a number is none."""
-    batch: list[Document] = []
-    characters = 0
-    for document in documents:
-        batch.append(document)
-        characters += len(document.text)
-        if characters >= BATCH_CHARACTERS:
-            yield batch
-            batch, characters = [], 0
-    if batch:
-        yield batch
 
 
 def _add(batch: list[Document], tokenizer: Tokenizer, end: np.int32, writer: ShardWriter) -> int:
